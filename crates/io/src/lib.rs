@@ -1,0 +1,12 @@
+//! Every reader and writer of Cribble: metadata tables, arrays, tars, subsets, atomic commits. It decides nothing about data.
+//! Start with [`storage`] (where bytes come from) and [`commit`] (how files get their names); the formats stand on those two.
+mod commit;
+mod error;
+pub mod storage;
+
+pub use commit::{
+    AtomicFile, CommitHook, CommitPoint, TEMP_PREFIX, clean_leftovers, set_commit_hook, write_file,
+    write_marker,
+};
+pub use error::{IoError, Result};
+pub use storage::{Location, ReadAt, SourceFile, Storage};

@@ -1,0 +1,435 @@
+//! Walks the headers of one tar. A damaged tar is no error but an index of what is readable plus a [`Fault`]: one cut-off shard must not
+//! cost the samples before the cut, and must not be passed over in silence either.
+use super::{
+    BLOCK, TarMember, TarSample,
+    extension::{Extension, LONGEST},
+    header::{self, Block},
+    identity::{JsonUid, UidFinder, UidSource, hashed_uid},
+    padded,
+    sample::split_name,
+};
+use crate::storage::ReadAt;
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// How many zero blocks are read after the end mark to see whether another archive was appended.
+const LOOK_BEHIND_END: u64 = 64 * 1024;
+/// Json beyond this many bytes is not searched for a uid.
+const LONGEST_JSON: u64 = 16 << 20;
+
+/// Why the reading of a tar stopped, or what is doubtful about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum FaultKind {
+    /// The tar ends inside a header or inside data.
+    Truncated {
+        /// Bytes that the tar would need at least.
+        needed: u64,
+    },
+    /// The tar ends between two members without an end mark: cut there, or written carelessly.
+    NoEndMark,
+    /// A header that is none, or that cannot be understood.
+    BadHeader {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A sparse member: its bytes in the tar are not the bytes of the file.
+    Sparse,
+    /// Another archive follows the end mark (tars joined by `cat`); readers stop at the mark, so does the index.
+    DataAfterEnd,
+}
+
+/// What is wrong with a tar, and where. Everything before it is in the index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: FaultKind,
+    /// The byte at which it was noticed: the header of the member in question, or the end of the file.
+    pub offset: u64,
+    /// The length of the tar in bytes.
+    pub length: u64,
+    /// The member in question, where its name is known.
+    pub member: Option<String>,
+    /// The key of a sample that is left out of the index because it may lack members.
+    pub lost_key: Option<String>,
+    /// Samples before the fault, all of them in the index.
+    pub readable: u64,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.kind {
+            FaultKind::Truncated { needed } => {
+                write!(f, "cut off: {} bytes long, at least {needed} expected", self.length)?;
+            }
+            FaultKind::NoEndMark => write!(f, "ends without an end mark")?,
+            FaultKind::BadHeader { why } => write!(f, "broken header: {why}")?,
+            FaultKind::Sparse => write!(f, "sparse members are not supported")?,
+            FaultKind::DataAfterEnd => write!(f, "another archive follows the end mark and is not read")?,
+        }
+        write!(f, ", at byte {}", self.offset)?;
+        if let Some(member) = &self.member {
+            write!(f, " (member '{member}')")?;
+        }
+        write!(f, "; {} samples before it are readable", self.readable)?;
+        if let Some(key) = &self.lost_key {
+            write!(f, ", sample '{key}' may be incomplete and is left out")?;
+        }
+        Ok(())
+    }
+}
+
+/// Entries that belong to no sample, counted by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Folders.
+    pub folders: u64,
+    /// Hard and symbolic links, devices, pipes: they have no data.
+    pub links: u64,
+    /// Files without a dot in their base name, or with nothing before it.
+    pub without_key: u64,
+    /// Files named `__…__`, which webdataset keeps for itself.
+    pub reserved: u64,
+    /// Volume labels and other vendor entries.
+    pub other: u64,
+}
+
+/// Where the uids are from, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UidCounts {
+    /// From the json.
+    pub json: u64,
+    /// Hashed: no json.
+    pub no_json: u64,
+    /// Hashed: json without `uid`.
+    pub no_uid: u64,
+    /// Hashed: `uid` malformed.
+    pub bad_uid: u64,
+}
+
+impl UidCounts {
+    /// Counts one sample.
+    pub fn add(&mut self, source: UidSource) {
+        *match source {
+            UidSource::Json => &mut self.json,
+            UidSource::NoJson => &mut self.no_json,
+            UidSource::NoUid => &mut self.no_uid,
+            UidSource::BadUid => &mut self.bad_uid,
+        } += 1;
+    }
+
+    /// Uids that had to be made from shard name and key.
+    pub fn hashed(&self) -> u64 {
+        self.no_json + self.no_uid + self.bad_uid
+    }
+}
+
+/// What one tar holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TarIndex {
+    /// In the order of the tar. Two samples may have the same key when other keys, or a repeated extension, lie between them.
+    pub samples: Vec<TarSample>,
+    /// Where reading stopped early.
+    pub fault: Option<Fault>,
+    /// What belongs to no sample.
+    pub skipped: Skipped,
+    /// Where the uids are from.
+    pub uids: UidCounts,
+}
+
+/// Indexes one tar. `source` is its file name (it goes into hashed uids); `read_ahead` is the size of one read in bytes (8 KiB suits local
+/// disks: the small members after an image come with one read). Memory grows with the members of this tar, not with its bytes.
+///
+/// Neighbouring members with the same key form a sample; a repeated extension begins another sample of the same key, so that nothing is
+/// lost where two tars were joined. The only errors are failed reads.
+pub fn scan(file: &dyn ReadAt, source: &str, read_ahead: usize) -> io::Result<TarIndex> {
+    let mut walk = Walk {
+        window: Window { file, start: 0, bytes: Vec::new(), read_ahead: read_ahead.max(BLOCK as usize) },
+        source,
+        index: TarIndex::default(),
+        open: None,
+    };
+    let fault = walk.run()?;
+    Ok(walk.finish(fault))
+}
+
+/// A piece of the file in memory, so that neighbouring small reads cost one system call.
+struct Window<'a> {
+    file: &'a dyn ReadAt,
+    start: u64,
+    bytes: Vec<u8>,
+    read_ahead: usize,
+}
+
+impl Window<'_> {
+    /// `length` bytes at `offset`, which must lie inside the file.
+    fn get(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
+        let end = offset + length as u64;
+        if offset < self.start || end > self.start + self.bytes.len() as u64 {
+            let wanted = (self.file.len() - offset).min(length.max(self.read_ahead) as u64) as usize;
+            self.bytes.resize(wanted, 0);
+            self.start = offset;
+            if let Err(error) = self.file.read_at(offset, &mut self.bytes) {
+                self.bytes.clear();
+                return Err(error);
+            }
+        }
+        let at = (offset - self.start) as usize;
+        Ok(&self.bytes[at..at + length])
+    }
+
+    fn block(&mut self, offset: u64) -> io::Result<Block> {
+        let mut block = [0; BLOCK as usize];
+        block.copy_from_slice(self.get(offset, BLOCK as usize)?);
+        Ok(block)
+    }
+}
+
+struct Walk<'a> {
+    window: Window<'a>,
+    source: &'a str,
+    index: TarIndex,
+    /// The sample that may still get members.
+    open: Option<TarSample>,
+}
+
+/// A fault and whether the open sample is certainly incomplete.
+struct Stop {
+    kind: FaultKind,
+    offset: u64,
+    member: Option<Vec<u8>>,
+}
+
+impl Walk<'_> {
+    /// Walks to the end; returns what stopped it, if anything did.
+    fn run(&mut self) -> io::Result<Option<Stop>> {
+        let length = self.window.file.len();
+        let mut offset = 0;
+        // Where the headers of the next member begin, once extension headers have been seen.
+        let mut first_header = None;
+        let mut extension = Extension::default();
+        loop {
+            let stop = |kind, member| Ok(Some(Stop { kind, offset, member }));
+            if offset == length {
+                // Also an empty file: no tar at all has zero bytes.
+                let kind = if first_header.is_some() {
+                    FaultKind::Truncated { needed: offset + BLOCK }
+                } else {
+                    FaultKind::NoEndMark
+                };
+                return stop(kind, extension.path);
+            }
+            if length - offset < BLOCK {
+                return stop(FaultKind::Truncated { needed: offset + BLOCK }, extension.path);
+            }
+            let block = self.window.block(offset)?;
+            if header::is_zero(&block) {
+                return Ok(self
+                    .archive_follows(offset)?
+                    .map(|offset| Stop { kind: FaultKind::DataAfterEnd, offset, member: None }));
+            }
+            let mut header = match header::parse(&block) {
+                Ok(header) => header,
+                Err(why) => return stop(FaultKind::BadHeader { why }, None),
+            };
+            let data_offset = offset + BLOCK;
+            if matches!(header.kind, b'x' | b'X' | b'g' | b'L' | b'K') {
+                let Some(end) = padded(header.size).and_then(|size| data_offset.checked_add(size)) else {
+                    return stop(FaultKind::BadHeader { why: "its size overflows".into() }, None);
+                };
+                if header.size > LONGEST {
+                    let why = format!("an extension header of {} bytes", header.size);
+                    return stop(FaultKind::BadHeader { why }, None);
+                }
+                if end > length {
+                    return stop(FaultKind::Truncated { needed: end }, None);
+                }
+                let data = self.window.get(data_offset, header.size as usize)?;
+                let mut said = if header.kind == b'g' { Extension::default() } else { std::mem::take(&mut extension) };
+                let read = match header.kind {
+                    b'L' => {
+                        said.long_name(data);
+                        Ok(())
+                    }
+                    b'K' => Ok(()),
+                    _ => said.pax(data),
+                };
+                if let Err(why) = read {
+                    return stop(FaultKind::BadHeader { why }, None);
+                }
+                if header.kind != b'g' {
+                    extension = said;
+                    first_header.get_or_insert(offset);
+                } else if said != Extension::default() {
+                    let why = "a global pax header that sets path or size".to_owned();
+                    return stop(FaultKind::BadHeader { why }, None);
+                }
+                offset = end;
+                continue;
+            }
+            let said = std::mem::take(&mut extension);
+            header.name = said.path.unwrap_or(header.name);
+            header.size = said.size.unwrap_or(header.size);
+            if header.kind == b'S' || said.sparse {
+                return stop(FaultKind::Sparse, Some(header.name));
+            }
+            let header_offset = first_header.take().unwrap_or(offset);
+            // Links, folders, devices and pipes have no data, whatever their size field says.
+            let size = if matches!(header.kind, b'1'..=b'6') { 0 } else { header.size };
+            let Some(end) = padded(size).and_then(|size| data_offset.checked_add(size)) else {
+                return Ok(Some(Stop {
+                    kind: FaultKind::BadHeader { why: "its size overflows".into() },
+                    offset: header_offset,
+                    member: Some(header.name),
+                }));
+            };
+            if end > length {
+                self.close_before(&header.name)?;
+                return Ok(Some(Stop {
+                    kind: FaultKind::Truncated { needed: end },
+                    offset: header_offset,
+                    member: Some(header.name),
+                }));
+            }
+            match header.kind {
+                b'0' | 0 | b'7' if header.name.last() != Some(&b'/') => {
+                    let place = TarMember { extension: Vec::new(), header_offset, data_offset, size };
+                    self.member(&header.name, place)?;
+                }
+                b'5' | b'0' | 0 | b'7' => self.index.skipped.folders += 1,
+                b'1'..=b'6' => self.index.skipped.links += 1,
+                _ => self.index.skipped.other += 1,
+            }
+            offset = end;
+        }
+    }
+
+    /// Looks past an end mark for a header; returns its place.
+    fn archive_follows(&mut self, end_mark: u64) -> io::Result<Option<u64>> {
+        let length = self.window.file.len();
+        let mut offset = end_mark + BLOCK;
+        while offset + BLOCK <= length && offset < end_mark + LOOK_BEHIND_END {
+            let block = self.window.block(offset)?;
+            if !header::is_zero(&block) {
+                return Ok(header::parse(&block).is_ok().then_some(offset));
+            }
+            offset += BLOCK;
+        }
+        Ok(None)
+    }
+
+    fn member(&mut self, name: &[u8], mut member: TarMember) -> io::Result<()> {
+        let Some((key, extension)) = split_name(name) else {
+            self.index.skipped.without_key += 1;
+            return Ok(());
+        };
+        if name.starts_with(b"__") && name.ends_with(b"__") {
+            self.index.skipped.reserved += 1;
+            return Ok(());
+        }
+        member.extension = extension.to_vec();
+        match &mut self.open {
+            Some(open) if open.key == key && open.members.iter().all(|m| m.extension != extension) => {
+                open.members.push(member);
+            }
+            _ => {
+                self.close()?;
+                self.open = Some(TarSample {
+                    key: key.to_vec(),
+                    uid: Default::default(),
+                    uid_source: UidSource::NoJson,
+                    members: vec![member],
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the open sample when a member of this name would begin another one.
+    fn close_before(&mut self, name: &[u8]) -> io::Result<()> {
+        let Some((key, extension)) = split_name(name) else { return Ok(()) };
+        match &self.open {
+            Some(open) if open.key == key && open.members.iter().all(|m| m.extension != extension) => Ok(()),
+            _ => {
+                self.close()?;
+                // The member in question is all that is known of its sample: it is named as lost.
+                self.open = Some(TarSample {
+                    key: key.to_vec(),
+                    uid: Default::default(),
+                    uid_source: UidSource::NoJson,
+                    members: Vec::new(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the open sample and gives it its uid.
+    fn close(&mut self) -> io::Result<()> {
+        if let Some(mut sample) = self.open.take() {
+            sample.uid_source = match sample.member("json") {
+                None => UidSource::NoJson,
+                Some(json) => match self.search(json.data_offset, json.size)? {
+                    JsonUid::Found(uid) => {
+                        sample.uid = uid;
+                        UidSource::Json
+                    }
+                    JsonUid::Bad => UidSource::BadUid,
+                    JsonUid::Absent => UidSource::NoUid,
+                },
+            };
+            if sample.uid_source != UidSource::Json {
+                sample.uid = hashed_uid(self.source, &sample.key);
+            }
+            self.index.uids.add(sample.uid_source);
+            self.index.samples.push(sample);
+        }
+        Ok(())
+    }
+
+    fn search(&mut self, offset: u64, size: u64) -> io::Result<JsonUid> {
+        let mut finder = UidFinder::default();
+        let (mut at, end) = (offset, offset + size.min(LONGEST_JSON));
+        while at < end {
+            let length = (end - at).min(self.window.read_ahead as u64) as usize;
+            if finder.push(self.window.get(at, length)?) {
+                break;
+            }
+            at += length as u64;
+        }
+        Ok(finder.finish())
+    }
+
+    fn finish(mut self, stop: Option<Stop>) -> TarIndex {
+        let mut lost_key = None;
+        if let Some(stop) = &stop
+            && let Some(open) = self.open.take()
+        {
+            let certain = match stop.kind {
+                FaultKind::DataAfterEnd => true,
+                // Cut exactly between two members, or a careless writer? The neighbour tells what a whole sample looks like here.
+                FaultKind::NoEndMark => self.index.samples.last().is_none_or(|before| before.same_shape(&open)),
+                _ => false,
+            };
+            if certain {
+                self.open = Some(open);
+            } else {
+                lost_key = Some(String::from_utf8_lossy(&open.key).into_owned());
+            }
+        }
+        let failed = self.close();
+        let length = self.window.file.len();
+        self.index.fault = stop.map(|stop| Fault {
+            kind: stop.kind,
+            offset: stop.offset,
+            length,
+            member: stop.member.map(|name| String::from_utf8_lossy(&name).into_owned()),
+            lost_key,
+            readable: self.index.samples.len() as u64,
+        });
+        // Closed inside `scan`, where a failed read can be returned.
+        debug_assert!(failed.is_ok());
+        self.index
+    }
+}
