@@ -1,0 +1,17 @@
+//! The words of Cribble as types: uids, shards, options, verdicts, reports, errors, progress.
+//!
+//! No input or output and no threads live here, so every other crate may depend on it.
+#![warn(missing_docs)]
+mod error;
+mod options;
+mod progress;
+mod recipe;
+mod report;
+mod uid;
+
+pub use error::{Error, ErrorKind, Result, did_you_mean, name_hint};
+pub use options::*;
+pub use progress::{Cancel, Progress, Silent};
+pub use recipe::{InputOptions, OutputOptions, Recipe, StepOptions, StepSpec};
+pub use report::*;
+pub use uid::{ParseUidError, Uid};

@@ -1,0 +1,391 @@
+//! A recipe: what to read, which steps in which order, what to write. TOML for people, the same value for the command line, the manifest and
+//! the hash of each step. Unknown keys are errors that say what was probably meant.
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{ClusterOptions, DedupOptions, Error, FilterOptions, OneOrMany, PruneOptions, Result, name_hint};
+
+/// What a run reads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputOptions {
+    /// A file, a folder, a glob, a brace range or a `::` list. What it is gets detected, and said.
+    pub path: String,
+    /// Tars with the pixels, where they are needed (reshard, pictures in the report).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<String>,
+    /// Ids of a bare array: a text, csv, parquet or npy file with one id per row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
+    /// Dimension of a headerless array.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dim: Option<u64>,
+    /// Element type of a headerless array: `f32` or `f16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
+}
+
+/// What a run writes beside its tables.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OutputOptions {
+    /// `subset.npy`, and one file for each further fraction.
+    pub subset: bool,
+    /// `report.html`.
+    pub report: bool,
+    /// Resharded tars under `shards/`; needs `input.images`.
+    pub shards: bool,
+    /// Samples per tar.
+    pub shard_size: u64,
+    /// `original` or `uid`.
+    pub keys: String,
+    /// Finish with exit code 0 although samples are missing from the tars.
+    pub allow_missing: bool,
+}
+
+impl Default for OutputOptions {
+    fn default() -> Self {
+        Self {
+            subset: true,
+            report: true,
+            shards: false,
+            shard_size: 10_000,
+            keys: "original".into(),
+            allow_missing: false,
+        }
+    }
+}
+
+/// The options of one step, by kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum StepOptions {
+    /// `kind = "filter"`.
+    Filter(FilterOptions),
+    /// `kind = "dedup"`.
+    Dedup(DedupOptions),
+    /// `kind = "cluster"`.
+    Cluster(ClusterOptions),
+    /// `kind = "prune"`.
+    Prune(PruneOptions),
+}
+
+/// Kinds of steps that a recipe may name.
+const KINDS: [&str; 4] = ["filter", "dedup", "cluster", "prune"];
+
+impl StepOptions {
+    /// The kind, as the recipe writes it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Filter(_) => "filter",
+            Self::Dedup(_) => "dedup",
+            Self::Cluster(_) => "cluster",
+            Self::Prune(_) => "prune",
+        }
+    }
+}
+
+/// One step of a recipe.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepSpec {
+    /// A name of its own; without one the kind is used for the folder.
+    pub name: Option<String>,
+    /// What it does.
+    pub options: StepOptions,
+}
+
+impl StepSpec {
+    /// A step without a name of its own.
+    pub fn new(options: StepOptions) -> Self {
+        Self { name: None, options }
+    }
+    /// Name of the folder as the step at `index` (from 0): `01-filter`.
+    pub fn folder(&self, index: usize) -> String {
+        format!("{:02}-{}", index + 1, self.name.as_deref().unwrap_or(self.options.kind()))
+    }
+}
+
+/// A whole recipe.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recipe {
+    /// What to read.
+    pub input: InputOptions,
+    /// The steps, in order.
+    pub steps: Vec<StepSpec>,
+    /// What to write.
+    pub output: OutputOptions,
+}
+
+impl Recipe {
+    /// Parses TOML. Errors name the table, the key and what was probably meant; values are checked for their ranges.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            Error::usage(format!("the recipe is no TOML: {}", error.to_string().trim_end()))
+        })?;
+        let mut recipe = Self {
+            input: match table.remove("input") {
+                Some(value) => section(value, "[input]")?,
+                None => InputOptions::default(),
+            },
+            output: match table.remove("output") {
+                Some(value) => section(value, "[output]")?,
+                None => OutputOptions::default(),
+            },
+            steps: Vec::new(),
+        };
+        match table.remove("step") {
+            Some(toml::Value::Array(steps)) => {
+                for (index, step) in steps.into_iter().enumerate() {
+                    recipe.steps.push(parse_step(step, index)?);
+                }
+            }
+            Some(_) => {
+                return Err(Error::usage("`step` must be a list of tables").with_hint("write [[step]], with two brackets"));
+            }
+            None => {}
+        }
+        if let Some(key) = table.keys().next() {
+            return Err(Error::usage(format!("the recipe has an unknown key `{key}`"))
+                .with_hint(name_hint(key, ["input", "step", "output"])));
+        }
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML with every default written out. `Recipe::parse` of it gives the same value.
+    pub fn to_toml(&self) -> Result<String> {
+        #[derive(Serialize)]
+        struct Step<'a> {
+            kind: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            name: Option<&'a str>,
+            #[serde(flatten)]
+            options: &'a StepOptions,
+        }
+        #[derive(Serialize)]
+        struct Whole<'a> {
+            input: &'a InputOptions,
+            step: Vec<Step<'a>>,
+            output: &'a OutputOptions,
+        }
+        let step = self
+            .steps
+            .iter()
+            .map(|spec| Step { kind: spec.options.kind(), name: spec.name.as_deref(), options: &spec.options })
+            .collect();
+        toml::to_string(&Whole { input: &self.input, step, output: &self.output })
+            .map_err(|error| Error::bug(format!("the recipe cannot be written: {error}")))
+    }
+
+    /// Checks ranges and combinations, before anything is read.
+    pub fn validate(&self) -> Result<()> {
+        for (index, spec) in self.steps.iter().enumerate() {
+            let place = || format!("step {} ({})", index + 1, spec.options.kind());
+            validate_step(&spec.options).map_err(|error| error.context(place()))?;
+            if let Some(name) = &spec.name
+                && (name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'))
+            {
+                return Err(Error::usage(format!("{}: the name '{name}' is no folder name", place()))
+                    .with_hint("use letters, digits, '-' and '_'"));
+            }
+            let answers_many = match &spec.options {
+                StepOptions::Prune(prune) => {
+                    prune.fraction.as_ref().map_or(0, |f| f.as_slice().len()).max(
+                        prune.count.as_ref().map_or(0, |c| c.as_slice().len()),
+                    ) > 1
+                }
+                _ => false,
+            };
+            if answers_many && index + 1 != self.steps.len() {
+                return Err(Error::usage(format!("{}: a list of sizes is only possible in the last step", place()))
+                    .with_hint("later steps would judge only the rows of the first size"));
+            }
+        }
+        if !matches!(self.output.keys.as_str(), "original" | "uid") {
+            return Err(Error::usage(format!("[output] keys = \"{}\" is neither original nor uid", self.output.keys)));
+        }
+        if self.output.shards && self.input.images.is_none() {
+            return Err(Error::usage("[output] shards = true needs the tars with the pixels")
+                .with_hint("set images = \"…\" in [input]"));
+        }
+        Ok(())
+    }
+}
+
+fn parse_step(value: toml::Value, index: usize) -> Result<StepSpec> {
+    let place = format!("step {}", index + 1);
+    let toml::Value::Table(mut table) = value else {
+        return Err(Error::usage(format!("{place} is no table")).with_hint("write [[step]], with two brackets"));
+    };
+    let mut word = |key: &str| match table.remove(key) {
+        None => Ok(None),
+        Some(toml::Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(Error::usage(format!("{place}: `{key}` must be text, found {}", other.type_str()))),
+    };
+    let (kind, name) = (word("kind")?, word("name")?);
+    let Some(kind) = kind else {
+        return Err(Error::usage(format!("{place} has no `kind`")).with_hint(format!("one of {}", KINDS.join(", "))));
+    };
+    let place = format!("{place} ({kind})");
+    let value = toml::Value::Table(table);
+    let options = match kind.as_str() {
+        "filter" => StepOptions::Filter(section(value, &place)?),
+        "dedup" => StepOptions::Dedup(section(value, &place)?),
+        "cluster" => StepOptions::Cluster(section(value, &place)?),
+        "prune" => StepOptions::Prune(section(value, &place)?),
+        _ => return Err(Error::usage(format!("{place}: unknown kind")).with_hint(name_hint(&kind, KINDS))),
+    };
+    Ok(StepSpec { name, options })
+}
+
+/// Reads one table. Serde's own message lists the valid keys in backticks: the hint is taken from there, so that no second list of keys exists.
+fn section<T: DeserializeOwned>(value: toml::Value, place: &str) -> Result<T> {
+    value.try_into().map_err(|error: toml::de::Error| {
+        let message = error.message().to_string();
+        let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        match names.split_first() {
+            Some((found, valid)) if message.starts_with("unknown field") => {
+                Error::usage(format!("{place} has an unknown key `{found}`")).with_hint(name_hint(found, valid.iter().copied()))
+            }
+            _ => Error::usage(format!("{place}: {message}")),
+        }
+    })
+}
+
+fn validate_step(options: &StepOptions) -> Result<()> {
+    let fail = |text: String| Err(Error::usage(text));
+    match options {
+        StepOptions::Filter(filter) => {
+            if filter.condition.trim().is_empty() {
+                return fail("`where` is empty".into());
+            }
+        }
+        StepOptions::Dedup(dedup) => {
+            not_empty(&dedup.epsilon, "epsilon")?;
+            for &epsilon in dedup.epsilon.as_slice() {
+                if !(0.0..=1.0).contains(&epsilon) {
+                    return fail(format!("epsilon = {epsilon} is outside 0 to 1"));
+                }
+            }
+            if dedup.probe == 0 {
+                return fail("probe = 0: every row searches at least its own cell".into());
+            }
+            if dedup.embedding.is_empty() && dedup.exact == crate::Exact::None {
+                return fail("neither an embedding nor exact duplicates: nothing to compare".into());
+            }
+        }
+        StepOptions::Cluster(cluster) => {
+            if cluster.embedding.is_empty() {
+                return Err(Error::usage("`embedding` is missing").with_hint("`cribble check INPUT` lists the arrays"));
+            }
+            not_empty(&cluster.k, "k")?;
+            if cluster.k.as_slice().iter().any(|&k| k == 0 || k > u64::from(u32::MAX)) {
+                return fail("k must be at least 1".into());
+            }
+            if !cluster.tolerance.is_finite() || cluster.tolerance < 0.0 {
+                return fail(format!("tolerance = {} is no share", cluster.tolerance));
+            }
+        }
+        StepOptions::Prune(prune) => {
+            match (&prune.fraction, &prune.count) {
+                (Some(_), Some(_)) => return fail("give either fraction or count, not both".into()),
+                (None, None) => {
+                    return Err(Error::usage("neither fraction nor count is given")
+                        .with_hint("fraction = 0.3 keeps 30% of the rows"));
+                }
+                (Some(fractions), None) => {
+                    not_empty(fractions, "fraction")?;
+                    for &fraction in fractions.as_slice() {
+                        if !(0.0..=1.0).contains(&fraction) {
+                            return Err(Error::usage(format!("fraction = {fraction} is outside 0 to 1"))
+                                .with_hint("fraction is the share to KEEP; for a number of rows use count"));
+                        }
+                    }
+                }
+                (None, Some(counts)) => not_empty(counts, "count")?,
+            }
+            if !(prune.temperature > 0.0 && prune.temperature.is_finite()) {
+                return fail(format!("temperature = {} must be above 0", prune.temperature));
+            }
+            if !(0.0..=1.0).contains(&prune.balance) {
+                return fail(format!("balance = {} is outside 0 to 1", prune.balance));
+            }
+            if prune.neighbors == 0 {
+                return fail("neighbors must be at least 1".into());
+            }
+            if matches!(prune.keep, crate::Keep::Best(_)) && prune.method == crate::PruneMethod::Random {
+                return fail("method = \"random\" keeps by a hash: `keep` has no meaning there".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn not_empty<T>(values: &OneOrMany<T>, key: &str) -> Result<()> {
+    if values.as_slice().is_empty() { Err(Error::usage(format!("{key} is an empty list"))) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"
+[input]
+path = "datacomp_small/metadata"
+[[step]]
+kind = "filter"
+where = "a > 1"
+[[step]]
+kind = "dedup"
+embedding = "l14_img"
+epsilon = [0.05, 0.1]
+[[step]]
+kind = "cluster"
+embedding = "l14_img"
+[[step]]
+kind = "prune"
+fraction = 0.3
+"#;
+
+    #[test]
+    fn defaults_are_written_out_and_read_back() {
+        let recipe = Recipe::parse(EXAMPLE).unwrap();
+        assert_eq!(recipe.steps.len(), 4);
+        assert_eq!(recipe.steps[2].folder(2), "03-cluster");
+        let text = recipe.to_toml().unwrap();
+        assert!(text.contains("temperature = 0.1") && text.contains("neighbors = 20"), "{text}");
+        assert_eq!(Recipe::parse(&text).unwrap(), recipe);
+    }
+
+    #[test]
+    fn unknown_keys_say_what_was_meant() {
+        let error = Recipe::parse(&EXAMPLE.replace("epsilon", "epsilonn")).unwrap_err();
+        assert_eq!(error.message(), "step 2 (dedup) has an unknown key `epsilonn`");
+        assert_eq!(error.hint(), Some("did you mean 'epsilon'?"));
+        let error = Recipe::parse(&EXAMPLE.replace("\"filter\"", "\"filtre\"")).unwrap_err();
+        assert_eq!(error.hint(), Some("did you mean 'filter'?"));
+        let error = Recipe::parse("[inptu]\npath = \"x\"").unwrap_err();
+        assert_eq!(error.hint(), Some("did you mean 'input'?"));
+    }
+
+    #[test]
+    fn ranges_and_combinations_are_checked() {
+        for (from, to) in [
+            ("fraction = 0.3", "fraction = 30"),
+            ("fraction = 0.3", "fraction = 0.3\ncount = 3"),
+            ("fraction = 0.3", ""),
+            ("fraction = 0.3", "fraction = []"),
+            ("fraction = 0.3", "fraction = 0.3\ntemperature = 0"),
+            ("epsilon = [0.05, 0.1]", "epsilon = 2"),
+            ("epsilon = [0.05, 0.1]", "probe = 0"),
+            ("epsilon = [0.05, 0.1]", "keep = \"hardest\""),
+            ("where = \"a > 1\"", "where = \" \""),
+            ("kind = \"filter\"", "kind = \"filter\"\nname = \"a/b\""),
+        ] {
+            let error = Recipe::parse(&EXAMPLE.replace(from, to)).unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Usage, "{to}");
+        }
+        let early = "[[step]]\nkind = \"prune\"\nfraction = [0.1, 0.2]\n[[step]]\nkind = \"filter\"\nwhere = \"true\"";
+        assert!(Recipe::parse(early).unwrap_err().message().contains("last step"));
+    }
+}

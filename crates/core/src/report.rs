@@ -1,0 +1,325 @@
+//! The one report value. Every figure that Cribble prints, in the terminal, in `report.json` and in `report.html`, comes from here, so the
+//! three cannot disagree. Task reports add up to step reports: addition is the only way in which they are combined.
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What a task, or all tasks of a step, did to the rows they judged. `seen = kept + dropped + errors`, always.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows judged: those that every step before kept.
+    pub seen: u64,
+    /// Rows that stay.
+    pub kept: u64,
+    /// Rows dropped, by reason.
+    pub dropped: BTreeMap<String, u64>,
+    /// Rows that could not be judged, by error code; each has a row in `errors.parquet`.
+    pub errors: BTreeMap<String, u64>,
+}
+
+impl Counts {
+    /// All dropped rows.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+    /// All rows with errors.
+    pub fn errors_total(&self) -> u64 {
+        self.errors.values().sum()
+    }
+    /// Whether seen = kept + dropped + errors.
+    pub fn adds_up(&self) -> bool {
+        self.seen == self.kept + self.dropped_total() + self.errors_total()
+    }
+    /// Adds the counts of another task.
+    pub fn add(&mut self, other: &Self) {
+        self.seen += other.seen;
+        self.kept += other.kept;
+        for (reason, count) in &other.dropped {
+            *self.dropped.entry(reason.clone()).or_default() += count;
+        }
+        for (code, count) in &other.errors {
+            *self.errors.entry(code.clone()).or_default() += count;
+        }
+    }
+}
+
+/// What a step did: counts, costs, and what is particular to its kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Folder name of the step, `01-filter`.
+    pub step: String,
+    /// Kind of the step, `filter`.
+    pub kind: String,
+    /// Rows seen, kept, dropped by reason, errors by code.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Wall-clock seconds of all its tasks' executions, summed over sessions.
+    pub seconds: f64,
+    /// Bytes read from the input and from earlier steps.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Largest resident memory of the process while the step ran, in bytes, as the operating system counts it (0 where it cannot be read).
+    pub peak_memory_bytes: u64,
+    /// Sentences that must be said aloud: sub-sampling, defaults chosen, relaxed bounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What is particular to the kind.
+    #[serde(default, skip_serializing_if = "Details::is_none")]
+    pub details: Details,
+}
+
+/// Figures that only one kind of step has.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Details {
+    /// Nothing beside the counts.
+    #[default]
+    None,
+    /// Of `dedup`.
+    Dedup(DedupDetails),
+    /// Of `cluster`.
+    Cluster(ClusterDetails),
+    /// Of `prune`.
+    Prune(PruneDetails),
+}
+
+impl Details {
+    /// Whether there is nothing.
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+}
+
+/// Figures of a `dedup` step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DedupDetails {
+    /// The ε that the verdicts follow: similar means similarity > 1 − ε.
+    pub epsilon: f64,
+    /// Number of cells (clusters inside which pairs are sought).
+    pub cells: u64,
+    /// Nearest cells searched per row (1: its own only).
+    pub probe: u64,
+    /// Rows in the largest cell, visitors included.
+    pub largest_cell: u64,
+    /// Row pairs compared.
+    pub pairs_compared: u64,
+    /// Groups of duplicates (rows that some dropped row names in `duplicate_of`).
+    pub groups: u64,
+    /// Rows that the semantic rule would keep at each ε, ascending in ε: for every ε of the recipe and for a fixed grid. Exact for the
+    /// `greedy` mode; for `groups` it is the greedy figure, an upper bound on what is dropped.
+    pub curve: Vec<CurvePoint>,
+    /// How many of the duplicates that brute force finds for sampled rows the cells found too.
+    pub recall: Option<Recall>,
+}
+
+/// One point of the ε curve.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Threshold: similar means similarity > 1 − ε.
+    pub epsilon: f64,
+    /// Rows kept by the semantic rule at this ε.
+    pub kept: u64,
+}
+
+/// Recall on a brute-force sample.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Recall {
+    /// Rows drawn and compared with every earlier row of the whole input.
+    pub sampled: u64,
+    /// Of these, rows with an earlier row above 1 − ε.
+    pub duplicates: u64,
+    /// Of these, rows for which the cells found one too.
+    pub found: u64,
+}
+
+/// Figures of a `cluster` step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClusterDetails {
+    /// The k that was used.
+    pub k: u64,
+    /// Rows that k-means was trained on.
+    pub train_rows: u64,
+    /// Rows that could have been used.
+    pub available_rows: u64,
+    /// Dimension of the embedding.
+    pub dim: u64,
+    /// Mean similarity of all rows to their centroid.
+    pub mean_sim: f64,
+    /// Clusters without a row.
+    pub empty: u64,
+    /// One point for each k tried, ascending in k.
+    pub elbow: Vec<ElbowPoint>,
+    /// Mean similarity after each iteration of the chosen k, on the training rows.
+    pub iterations: Vec<f64>,
+    /// Per cluster, in order: size and complexity.
+    pub clusters: Vec<ClusterFigures>,
+}
+
+/// One k that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ElbowPoint {
+    /// Number of clusters.
+    pub k: u64,
+    /// Mean cosine distance of the training rows to their centroid.
+    pub mean_dist: f64,
+    /// Whether it was chosen.
+    pub chosen: bool,
+}
+
+/// Figures of one cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClusterFigures {
+    /// Rows in it.
+    pub size: u64,
+    /// Mean distance of its rows to the centroid.
+    pub d_intra: f64,
+    /// Mean distance of its centroid to the nearest other centroids.
+    pub d_inter: f64,
+    /// d_inter · d_intra.
+    pub complexity: f64,
+}
+
+/// Figures of a `prune` step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PruneDetails {
+    /// `density`, `prototypes` or `random`.
+    pub method: String,
+    /// One entry for each fraction or count of the recipe, in its order; the verdicts follow the first.
+    pub targets: Vec<PruneTarget>,
+    /// Per cluster, in order, for the first target: what it had and what it may keep.
+    pub quotas: Vec<QuotaFigures>,
+}
+
+/// One size that was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PruneTarget {
+    /// As the recipe names it, `0.3` or `100000`.
+    pub label: String,
+    /// Rows to keep.
+    pub target: u64,
+    /// Rows kept: always the target.
+    pub kept: u64,
+    /// The water level λ of the projection.
+    pub lambda: f64,
+    /// The subset file in the run folder.
+    pub subset: String,
+}
+
+/// Size and quota of one cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QuotaFigures {
+    /// Rows that the cluster had.
+    pub size: u64,
+    /// Share of the target before bounds (softmax of the complexity).
+    pub share: f64,
+    /// Rows it keeps.
+    pub quota: u64,
+}
+
+/// The whole run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    /// Version of this structure.
+    pub schema_version: u32,
+    /// Version of the program that wrote it.
+    pub program_version: String,
+    /// What was read.
+    pub input: InputReport,
+    /// The steps, in order.
+    pub steps: Vec<StepReport>,
+    /// What is left.
+    pub selection: SelectionReport,
+    /// The first rows of each reason and of what was kept, for people to look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<Example>,
+    /// How much of what was planted was found; only for pools with known truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planted: Option<serde_json::Value>,
+    /// Wall-clock seconds of the session that finished the run.
+    pub seconds: f64,
+    /// Largest resident memory of the process, in bytes.
+    pub peak_memory_bytes: u64,
+    /// The ceiling it was given, in bytes.
+    pub memory_limit_bytes: u64,
+    /// Threads it was given.
+    pub threads: u64,
+}
+
+/// What a run read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InputReport {
+    /// As the recipe names it.
+    pub path: String,
+    /// The layout that was detected.
+    pub layout: String,
+    /// Number of shards.
+    pub shards: u64,
+    /// Number of rows.
+    pub rows: u64,
+    /// blake3 of what identifies the input, hexadecimal.
+    pub fingerprint: String,
+}
+
+/// What a run left.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SelectionReport {
+    /// Rows of the input.
+    pub seen: u64,
+    /// Rows kept by every step.
+    pub kept: u64,
+    /// Rows dropped, by the step that dropped them (folder name), errors included.
+    pub dropped_by: BTreeMap<String, u64>,
+}
+
+/// A sample shown in the report.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// The sample.
+    pub uid: String,
+    /// Its caption, where the input has one.
+    pub text: Option<String>,
+    /// The step that dropped it, or none when it was kept.
+    pub dropped_by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The sample it duplicates, where it was dropped as a duplicate.
+    pub duplicate_of: Option<String>,
+    /// Its similarity to that sample.
+    pub max_sim: Option<f32>,
+    /// Its image as a `data:` URL, where pixels were at hand and small.
+    pub image: Option<String>,
+    /// The image of the sample it duplicates, likewise.
+    pub duplicate_image: Option<String>,
+    /// The cluster it belongs to, where it was clustered.
+    pub cluster: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_add_and_add_up() {
+        let mut a = Counts { seen: 3, kept: 1, ..Counts::default() };
+        a.dropped.insert("twin".into(), 2);
+        let mut b = Counts { seen: 2, kept: 0, ..Counts::default() };
+        b.dropped.insert("twin".into(), 1);
+        b.errors.insert("bad".into(), 1);
+        assert!(a.adds_up() && b.adds_up());
+        a.add(&b);
+        assert_eq!((a.seen, a.kept, a.dropped["twin"], a.errors["bad"]), (5, 1, 3, 1));
+        assert!(a.adds_up());
+    }
+
+    #[test]
+    fn a_report_survives_json() {
+        let report = RunReport {
+            steps: vec![StepReport { details: Details::Dedup(DedupDetails::default()), ..StepReport::default() }],
+            ..RunReport::default()
+        };
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<RunReport>(&text).unwrap(), report);
+    }
+}

@@ -1,0 +1,119 @@
+//! The identity of a sample. A plain `u128`, so that order, halves and hex text are all one number seen differently.
+use std::{fmt, str::FromStr};
+
+/// The 128-bit identity of a sample: 32 lower-case hexadecimal characters as text, 16 big-endian bytes in step tables,
+/// two `u64` halves (high, low) in DataComp's subset files. Its order is the numeric order, which equals the order of the
+/// text and of the pairs of halves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Uid(pub u128);
+
+/// A text that is no uid: not 32 hexadecimal characters.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{found}' is no uid: expected 32 hexadecimal characters, found {length}")]
+pub struct ParseUidError {
+    /// The text, cut to its first 64 characters.
+    pub found: String,
+    /// The length of the whole text in bytes.
+    pub length: usize,
+}
+
+impl Uid {
+    /// From the two halves of a subset file: `f0` is the high one.
+    pub const fn from_halves(high: u64, low: u64) -> Self {
+        Self(((high as u128) << 64) | low as u128)
+    }
+
+    /// The two halves, high first, as DataComp's subset files hold them.
+    pub const fn halves(self) -> (u64, u64) {
+        ((self.0 >> 64) as u64, self.0 as u64)
+    }
+
+    /// From 16 big-endian bytes, as step tables hold it.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
+    /// 16 big-endian bytes: their byte order is the order of the uids.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// Parses exactly 32 hexadecimal characters, upper or lower case.
+    pub fn parse(text: &[u8]) -> Result<Self, ParseUidError> {
+        let fail = || ParseUidError {
+            found: String::from_utf8_lossy(&text[..text.len().min(64)]).into_owned(),
+            length: text.len(),
+        };
+        if text.len() != 32 {
+            return Err(fail());
+        }
+        let mut value = 0u128;
+        for &byte in text {
+            let digit = (byte as char).to_digit(16).ok_or_else(fail)?;
+            value = (value << 4) | u128::from(digit);
+        }
+        Ok(Self(value))
+    }
+
+    /// A well-mixed 64-bit hash of uid and seed (splitmix64's finaliser over both halves). Used wherever a choice must look random but
+    /// depend on nothing except the sample and the seed: not on shards, threads or order.
+    pub const fn mix(self, seed: u64) -> u64 {
+        const fn finalise(mut z: u64) -> u64 {
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        }
+        let (high, low) = self.halves();
+        let start = finalise(seed.wrapping_add(0x9e37_79b9_7f4a_7c15));
+        finalise(finalise(start ^ high).wrapping_add(0x9e37_79b9_7f4a_7c15) ^ low)
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Debug for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Uid({self})")
+    }
+}
+
+impl FromStr for Uid {
+    type Err = ParseUidError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_halves_and_bytes_are_one_number() {
+        let uid: Uid = "0123456789abcdeffedcba9876543210".parse().unwrap();
+        assert_eq!(uid.halves(), (0x0123456789abcdef, 0xfedcba9876543210));
+        assert_eq!(Uid::from_halves(uid.halves().0, uid.halves().1), uid);
+        assert_eq!(Uid::from_bytes(uid.to_bytes()), uid);
+        assert_eq!(uid.to_string(), "0123456789abcdeffedcba9876543210");
+        assert_eq!("0123456789ABCDEFFEDCBA9876543210".parse::<Uid>().unwrap(), uid);
+    }
+
+    #[test]
+    fn wrong_texts_are_refused_with_their_length() {
+        for text in ["", "0123", "0123456789abcdeffedcba987654321g", "0123456789abcdeffedcba98765432100"] {
+            assert_eq!(text.parse::<Uid>().unwrap_err().length, text.len());
+        }
+    }
+
+    #[test]
+    fn mixing_depends_on_both_halves_and_the_seed() {
+        let a = Uid(1).mix(0);
+        assert_ne!(a, Uid(1 << 64).mix(0));
+        assert_ne!(a, Uid(1).mix(1));
+        assert_eq!(a, Uid(1).mix(0));
+    }
+}

@@ -1,0 +1,247 @@
+//! How much of what was planted a selection found. Twins are judged as groups at the step that dedups: which member survives is a
+//! matter of taste (`keep = hard | easy`), so a twin counts as found when its group shrank by one on its account.
+use crate::{CaptionKind, ImageKind, Truth};
+use cribble_core::Uid;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+
+/// The score of one selection against the truth. Everything adds up: see each field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlantedScore {
+    /// Samples in the pool.
+    pub rows: u64,
+    /// Samples that no step dropped.
+    pub kept: u64,
+    /// One entry per kind of twin, of odd image and of wrong caption, in a fixed order; kinds that were not planted have zeros.
+    pub kinds: Vec<KindScore>,
+    /// The groups of an original and its twins.
+    pub groups: GroupScore,
+    /// What dedup dropped that no planted twin explains.
+    pub false_positives: FalsePositives,
+}
+
+/// What became of one planted kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindScore {
+    /// The word of `truth.parquet`: `byte_copy`, `tiny`, `wrong`, `file_name`, …
+    pub kind: String,
+    /// How many the pool holds.
+    pub planted: u64,
+    /// Twins: those that reached dedup together with at least one other member of their group. Others: as planted.
+    pub reached: u64,
+    /// Twins: those of `reached` that dedup removed, either the twin itself or another member in its place. Others: those dropped by any step.
+    pub found: u64,
+    /// Samples of this kind dropped, by step; the rest of `planted` is kept. Ordered by the steps' order.
+    pub dropped_by: Vec<(String, u64)>,
+}
+
+/// What became of the groups (an original and its twins; at least two members). `reached` = `one_kept` + `several_kept` + `all_lost`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupScore {
+    /// Groups in the pool.
+    pub planted: u64,
+    /// Groups of which at least two members reached dedup.
+    pub reached: u64,
+    /// Of those: exactly one member survived dedup, as it should.
+    pub one_kept: u64,
+    /// Of those: two or more survived, so duplicates were missed.
+    pub several_kept: u64,
+    /// Of those: none survived, so an image was lost (to a neighbour that is no twin, or by a chain).
+    pub all_lost: u64,
+    /// Of `one_kept`: groups whose survivor was dropped by a later step.
+    pub lost_later: u64,
+}
+
+/// Samples that dedup dropped without a planted reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FalsePositives {
+    /// Samples outside every group that reached dedup: none of them has a twin.
+    pub reached: u64,
+    /// Of those: dropped by dedup. They are neighbours by embedding, not by pixels: a poor concept has many.
+    pub dropped: u64,
+}
+
+/// One line for a table: what was planted and how much of it was found. All shares are of `planted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreRow {
+    /// What it is, in plain words: "byte copies", "wrong captions", …
+    pub what: String,
+    /// How many there are.
+    pub planted: u64,
+    /// How many of them reached the step that could find them.
+    pub reached: u64,
+    /// How many were found.
+    pub found: u64,
+    /// The step that dropped most of them, and how many; `None` where none was dropped.
+    pub mostly: Option<(String, u64)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Before,
+    Dedup,
+    After,
+    Kept,
+}
+
+impl Truth {
+    /// Scores a selection. `dropped_by` names the step that dropped a sample, or `None` where it was kept. Steps whose name contains
+    /// `dedup` are the ones that look for twins; other steps count as before or after them by the order of their names, which is the
+    /// recipe's order for `NN-kind` names. Where names carry no number use [`Truth::score_in_order`].
+    pub fn score<'a>(&self, dropped_by: &dyn Fn(Uid) -> Option<&'a str>) -> PlantedScore {
+        let mut steps: Vec<&str> = self.rows.iter().filter_map(|row| dropped_by(row.uid)).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        self.score_in_order(&steps, dropped_by)
+    }
+
+    /// Like [`Truth::score`], with the steps' names in the order in which they ran. A name outside the list counts as after dedup.
+    pub fn score_in_order<'a>(
+        &self,
+        steps: &[&str],
+        dropped_by: &dyn Fn(Uid) -> Option<&'a str>,
+    ) -> PlantedScore {
+        let first_dedup = steps.iter().position(|step| step.contains("dedup")).unwrap_or(steps.len());
+        let place = |step: &str| steps.iter().position(|other| *other == step).unwrap_or(steps.len());
+        let fates: Vec<(Fate, Option<&str>)> = self
+            .rows
+            .iter()
+            .map(|row| match dropped_by(row.uid) {
+                None => (Fate::Kept, None),
+                Some(step) if step.contains("dedup") => (Fate::Dedup, Some(step)),
+                Some(step) if place(step) < first_dedup => (Fate::Before, Some(step)),
+                Some(step) => (Fate::After, Some(step)),
+            })
+            .collect();
+
+        // Groups by row numbers: the original first, then its twins in row order.
+        let row_of: HashMap<Uid, usize> =
+            self.rows.iter().enumerate().map(|(row, truth)| (truth.uid, row)).collect();
+        let mut groups = BTreeMap::<usize, Vec<usize>>::new();
+        for (row, truth) in self.rows.iter().enumerate() {
+            if let Some(original) = truth.twin_of.and_then(|uid| row_of.get(&uid)) {
+                groups.entry(*original).or_insert_with(|| vec![*original]).push(row);
+            }
+        }
+
+        let mut in_group = vec![false; self.rows.len()];
+        let mut reached_twin = vec![false; self.rows.len()];
+        let mut found_twin = vec![false; self.rows.len()];
+        let mut score = GroupScore {
+            planted: groups.len() as u64,
+            reached: 0,
+            one_kept: 0,
+            several_kept: 0,
+            all_lost: 0,
+            lost_later: 0,
+        };
+        for members in groups.values() {
+            members.iter().for_each(|&row| in_group[row] = true);
+            let reached: Vec<usize> =
+                members.iter().copied().filter(|&row| fates[row].0 != Fate::Before).collect();
+            if reached.len() < 2 {
+                continue;
+            }
+            score.reached += 1;
+            let survivors: Vec<usize> =
+                reached.iter().copied().filter(|&row| fates[row].0 != Fate::Dedup).collect();
+            match survivors.as_slice() {
+                [] => score.all_lost += 1,
+                [only] => {
+                    score.one_kept += 1;
+                    score.lost_later += u64::from(fates[*only].0 == Fate::After);
+                }
+                _ => score.several_kept += 1,
+            }
+            // The first survivor stands for the image itself; every other member is surplus, found if dedup dropped it. Where a
+            // twin stands for a dropped original, the twin counts as found: the pair did shrink to one.
+            for &row in &reached {
+                if self.rows[row].kind.is_twin() {
+                    reached_twin[row] = true;
+                    let stands_for_original =
+                        survivors.first() == Some(&row) && fates[reached[0]].0 == Fate::Dedup;
+                    found_twin[row] = fates[row].0 == Fate::Dedup || stands_for_original;
+                }
+            }
+        }
+
+        let kind_score = |kind: &str, is: &dyn Fn(usize) -> bool, twins: bool| {
+            let rows: Vec<usize> = (0..self.rows.len()).filter(|&row| is(row)).collect();
+            let mut dropped_by: Vec<(String, u64)> = Vec::new();
+            for step in rows.iter().filter_map(|&row| fates[row].1) {
+                match dropped_by.iter_mut().find(|(name, _)| name == step) {
+                    Some((_, count)) => *count += 1,
+                    None => dropped_by.push((step.to_owned(), 1)),
+                }
+            }
+            dropped_by.sort_by(|a, b| (place(&a.0), &a.0).cmp(&(place(&b.0), &b.0)));
+            let count = |of: &dyn Fn(usize) -> bool| rows.iter().filter(|&&row| of(row)).count() as u64;
+            KindScore {
+                kind: kind.to_owned(),
+                planted: rows.len() as u64,
+                reached: if twins { count(&|row| reached_twin[row]) } else { rows.len() as u64 },
+                found: if twins {
+                    count(&|row| found_twin[row])
+                } else {
+                    count(&|row| fates[row].0 != Fate::Kept)
+                },
+                dropped_by,
+            }
+        };
+        let mut kinds: Vec<KindScore> = ImageKind::ALL
+            .iter()
+            .filter(|&&kind| kind != ImageKind::Original)
+            .map(|&kind| kind_score(kind.as_str(), &|row| self.rows[row].kind == kind, kind.is_twin()))
+            .collect();
+        kinds.extend([CaptionKind::Wrong, CaptionKind::FileName].map(|kind| {
+            kind_score(kind.as_str(), &|row| self.rows[row].caption_kind == kind, false)
+        }));
+
+        let alone = |fate_is: &dyn Fn(Fate) -> bool| {
+            (0..self.rows.len()).filter(|&row| !in_group[row] && fate_is(fates[row].0)).count() as u64
+        };
+        PlantedScore {
+            rows: self.rows.len() as u64,
+            kept: fates.iter().filter(|(fate, _)| *fate == Fate::Kept).count() as u64,
+            kinds,
+            groups: score,
+            false_positives: FalsePositives {
+                reached: alone(&|fate| fate != Fate::Before),
+                dropped: alone(&|fate| fate == Fate::Dedup),
+            },
+        }
+    }
+}
+
+impl PlantedScore {
+    /// The score as lines of a table, kinds that were not planted left out.
+    pub fn rows(&self) -> Vec<ScoreRow> {
+        self.kinds
+            .iter()
+            .filter(|kind| kind.planted > 0)
+            .map(|kind| ScoreRow {
+                what: plain_words(&kind.kind).to_owned(),
+                planted: kind.planted,
+                reached: kind.reached,
+                found: kind.found,
+                // The first of the largest, so that ties are settled by the order of the steps.
+                mostly: kind.dropped_by.iter().rev().max_by_key(|(_, count)| *count).cloned(),
+            })
+            .collect()
+    }
+}
+
+fn plain_words(kind: &str) -> &str {
+    match kind {
+        "byte_copy" => "byte copies",
+        "reencoded" => "re-encodings",
+        "cropped" => "crops",
+        "mirrored" => "mirrored twins",
+        "brightened" => "brightened twins",
+        "tiny" => "tiny images",
+        "extreme_aspect" => "extreme aspect ratios",
+        "wrong" => "wrong captions",
+        "file_name" => "file-name captions",
+        other => other,
+    }
+}

@@ -1,0 +1,256 @@
+//! Rows: where they come from, how they are brought to unit length, and what a similarity is.
+//!
+//! The decision to question: the dot product is summed in 32 interleaved `f64` lanes, not left to right. Thirty-two lanes are what
+//! four 512-bit registers hold, so the loop vectorises; and since a product of two `f32` is exact in `f64`, a fused multiply-add gives
+//! the same bits as a product and a sum, so every instruction set computes the same number.
+use gemm_common::pulp::Arch;
+use rayon::prelude::*;
+use std::{error::Error, fmt};
+
+/// Lanes of [`dot`]. Part of the definition of a similarity: another number would give other last bits.
+const LANES: usize = 32;
+
+/// Why a [`RowSource`] could not deliver: any error, boxed. Display shows the inner error as it is.
+#[derive(Debug)]
+pub struct SourceError(Box<dyn Error + Send + Sync + 'static>);
+
+impl SourceError {
+    /// Wraps any error (or a text) of the source.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync + 'static>>) -> Self {
+        Self(error.into())
+    }
+
+    /// The wrapped error, for callers that want to downcast it to their own type.
+    pub fn into_inner(self) -> Box<dyn Error + Send + Sync + 'static> {
+        self.0
+    }
+
+    /// The wrapped error, borrowed.
+    pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for SourceError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A table of unit rows `[len, dim]` that may be larger than memory. Reads may come from several threads and in any order, mostly
+/// long runs in ascending order, several times over; the same rows must come back every time.
+pub trait RowSource: Sync {
+    /// The number of rows.
+    fn len(&self) -> usize;
+
+    /// The number of values in a row, at least 1.
+    fn dim(&self) -> usize;
+
+    /// Fills `out` (a multiple of [`dim`](Self::dim) values) with the rows from `start` on. The rows have unit length, or are all
+    /// zero where a row had no direction (see [`normalize`]). An error ends the calling computation; a source may use that to cancel.
+    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError>;
+
+    /// Whether there is no row.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All rows as one slice, if they lie in memory already: then nothing is copied.
+    fn as_slice(&self) -> Option<&[f32]> {
+        None
+    }
+}
+
+/// A read past the end of an in-memory source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rows {start}..{end} were asked of a source of {len} rows")]
+pub struct OutOfRange {
+    /// First row asked for.
+    pub start: usize,
+    /// One past the last row asked for.
+    pub end: usize,
+    /// Rows that there are.
+    pub len: usize,
+}
+
+fn copy_rows(data: &[f32], dim: usize, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
+    let first = start.saturating_mul(dim);
+    match data.get(first..first.saturating_add(out.len())) {
+        Some(rows) => {
+            out.copy_from_slice(rows);
+            Ok(())
+        }
+        None => Err(SourceError::new(OutOfRange {
+            start,
+            end: start.saturating_add(out.len() / dim.max(1)),
+            len: data.len() / dim.max(1),
+        })),
+    }
+}
+
+/// Borrowed rows in memory: `data` is `[n, dim]`.
+#[derive(Debug, Clone, Copy)]
+pub struct SliceRows<'a> {
+    /// `[n, dim]` row-major.
+    pub data: &'a [f32],
+    /// Values in a row, at least 1.
+    pub dim: usize,
+}
+
+impl<'a> SliceRows<'a> {
+    /// Rows over a slice. Panics if `dim` is 0 or `data` is no whole number of rows.
+    pub fn new(data: &'a [f32], dim: usize) -> Self {
+        row_count(data, dim);
+        Self { data, dim }
+    }
+}
+
+impl RowSource for SliceRows<'_> {
+    fn len(&self) -> usize {
+        self.data.len() / self.dim.max(1)
+    }
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
+        copy_rows(self.data, self.dim, start, out)
+    }
+    fn as_slice(&self) -> Option<&[f32]> {
+        Some(self.data)
+    }
+}
+
+/// Owned rows in memory: `data` is `[n, dim]`.
+#[derive(Debug, Clone, Default)]
+pub struct VecRows {
+    /// `[n, dim]` row-major.
+    pub data: Vec<f32>,
+    /// Values in a row, at least 1.
+    pub dim: usize,
+}
+
+impl VecRows {
+    /// Rows over a vector. Panics if `dim` is 0 or `data` is no whole number of rows.
+    pub fn new(data: Vec<f32>, dim: usize) -> Self {
+        row_count(&data, dim);
+        Self { data, dim }
+    }
+}
+
+impl RowSource for VecRows {
+    fn len(&self) -> usize {
+        self.data.len() / self.dim.max(1)
+    }
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
+        copy_rows(&self.data, self.dim, start, out)
+    }
+    fn as_slice(&self) -> Option<&[f32]> {
+        Some(&self.data)
+    }
+}
+
+/// The number of rows in a slice. Panics where the slice is no whole number of rows: that is a bug of the caller.
+pub(crate) fn row_count(rows: &[f32], dim: usize) -> usize {
+    assert!(dim > 0, "rows need at least one value each");
+    assert!(rows.len().is_multiple_of(dim), "{} values are no whole number of rows of {dim}", rows.len());
+    rows.len() / dim
+}
+
+/// What [`normalize`] found in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowState {
+    /// It has unit length now.
+    Unit,
+    /// It was all zero: no direction. Left all zero.
+    Zero,
+    /// It held NaN or an infinity. Now all zero.
+    NotFinite,
+}
+
+/// Brings every row of `[n, dim]` to unit length, in place, and says what each row was. The length is computed in `f64` and each
+/// value divided in `f64`, so a row comes out the same on every machine. Rows that are not `Unit` are left zeroed: their similarity
+/// to anything is 0, never NaN. Panics if `rows` is no whole number of rows.
+pub fn normalize(rows: &mut [f32], dim: usize) -> Vec<RowState> {
+    row_count(rows, dim);
+    rows.par_chunks_exact_mut(dim)
+        .with_min_len(64)
+        .map(|row| {
+            let length = dot(row, row).sqrt();
+            if !length.is_finite() {
+                row.fill(0.0);
+                RowState::NotFinite
+            } else if length == 0.0 {
+                row.fill(0.0);
+                RowState::Zero
+            } else {
+                for value in row {
+                    *value = (f64::from(*value) / length) as f32;
+                }
+                RowState::Unit
+            }
+        })
+        .collect()
+}
+
+/// The largest `|length − 1|` among the rows of `[n, dim]` that have a direction (neither zero nor with NaN or infinity); 0 when there
+/// is none. Tells whether embeddings came in normalised. Panics if `rows` is no whole number of rows.
+pub fn largest_length_error(rows: &[f32], dim: usize) -> f64 {
+    row_count(rows, dim);
+    rows.par_chunks_exact(dim)
+        .with_min_len(64)
+        .map(|row| dot(row, row).sqrt())
+        .filter(|length| length.is_finite() && *length > 0.0)
+        .map(|length| (length - 1.0).abs())
+        .reduce(|| 0.0, f64::max)
+}
+
+/// The dot product of two rows of equal length, its exact products summed in `f64` in one fixed order: value `i` goes to lane
+/// `i mod 32`, then the lanes are added in pairs (0+16, 1+17, …, then 0+8, …). The same bits on every machine.
+/// Panics if the lengths differ.
+#[inline]
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len(), "a dot product needs rows of one length");
+    Arch::new().dispatch(
+        #[inline(always)]
+        || dot_body(a, b),
+    )
+}
+
+/// The similarity of two unit rows, in [-1, 1] up to rounding: [`dot`] rounded to `f32`. This is the number that every function of this
+/// crate compares and returns.
+#[inline]
+pub fn similarity(a: &[f32], b: &[f32]) -> f32 {
+    dot(a, b) as f32
+}
+
+#[inline(always)]
+fn dot_body(a: &[f32], b: &[f32]) -> f64 {
+    let mut lanes = [0.0f64; LANES];
+    let (a_blocks, a_tail) = a.as_chunks::<LANES>();
+    let (b_blocks, b_tail) = b.as_chunks::<LANES>();
+    for (x, y) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            lanes[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+        }
+    }
+    for (lane, (x, y)) in a_tail.iter().zip(b_tail).enumerate() {
+        lanes[lane] += f64::from(*x) * f64::from(*y);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] += lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

@@ -1,0 +1,1 @@
+"""Recorders of parity vectors: one module for each reference implementation."""
