@@ -64,11 +64,11 @@ pub enum IoError {
         /// The byte in the file, when known.
         offset: Option<u64>,
         /// What should be there.
-        expected: String,
+        expected: Box<str>,
         /// What is there.
-        found: String,
+        found: Box<str>,
         /// What the person can do about it.
-        hint: Option<String>,
+        hint: Option<Box<str>>,
     },
     /// A parquet file that the parquet library refuses.
     #[error("{path}: parquet: {source}")]
@@ -140,15 +140,15 @@ pub enum IoError {
     #[error("array '{array}' is {first_kind} in {first} but {second_kind} in {second}")]
     ArraysDiffer {
         /// The array.
-        array: String,
+        array: Box<str>,
         /// One file.
         first: PathBuf,
         /// Its width and type, such as `[n, 512] f16`.
-        first_kind: String,
+        first_kind: Box<str>,
         /// The other file.
         second: PathBuf,
         /// Its width and type.
-        second_kind: String,
+        second_kind: Box<str>,
     },
     /// A column that is not in the table.
     #[error("{path}: no column '{name}'; there are: {}", .available.join(", "))]
@@ -190,11 +190,11 @@ pub enum IoError {
         /// The file that differs.
         second: PathBuf,
         /// The column.
-        name: String,
+        name: Box<str>,
         /// Its type in the first file.
-        expected: String,
+        expected: Box<str>,
         /// Its type in the second file, or `absent`.
-        found: String,
+        found: Box<str>,
     },
     /// Some parts of a dataset lack their partner.
     #[error("{path}: {}", unpaired_text(.without_partner))]
@@ -285,8 +285,8 @@ impl IoError {
         path: impl Into<PathBuf>,
         what: &'static str,
         offset: Option<u64>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
+        expected: impl Into<Box<str>>,
+        found: impl Into<Box<str>>,
     ) -> Self {
         Self::Malformed {
             path: path.into(),
@@ -299,7 +299,7 @@ impl IoError {
     }
 
     /// Adds advice to a [`IoError::Malformed`]; other variants are returned as they are.
-    pub fn with_hint(mut self, text: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, text: impl Into<Box<str>>) -> Self {
         if let Self::Malformed { hint, .. } = &mut self {
             *hint = Some(text.into());
         }
@@ -327,7 +327,7 @@ impl IoError {
                 _ => None,
             },
             Self::UnsupportedScheme { .. } => Some("copy the files to a local folder first".into()),
-            Self::Malformed { hint, .. } => hint.clone(),
+            Self::Malformed { hint, .. } => hint.as_deref().map(str::to_owned),
             Self::Parquet { .. } | Self::Zip { .. } => {
                 Some("the file is damaged or was cut off: fetch it again".into())
             }
