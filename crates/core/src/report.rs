@@ -2,7 +2,24 @@
 //! three cannot disagree. Task reports add up to step reports: addition is the only way in which they are combined.
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// JSON has no NaN and no infinity: both are written as `null`, and `null` is read back as NaN, so that a report with an undefined
+/// figure (the distance to the nearest other centroid where there is only one) can still be read.
+fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// The same for a list.
+fn nans_from_nulls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    let values = Vec::<Option<f64>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+}
+
+/// A sum that stops at the largest number: a report from elsewhere may hold any figures and must not crash its reader.
+fn saturating_sum<'a>(counts: impl Iterator<Item = &'a u64>) -> u64 {
+    counts.fold(0, |sum, count| sum.saturating_add(*count))
+}
 
 /// What a task, or all tasks of a step, did to the rows they judged. `seen = kept + dropped + errors`, always.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -20,15 +37,15 @@ pub struct Counts {
 impl Counts {
     /// All dropped rows.
     pub fn dropped_total(&self) -> u64 {
-        self.dropped.values().sum()
+        saturating_sum(self.dropped.values())
     }
     /// All rows with errors.
     pub fn errors_total(&self) -> u64 {
-        self.errors.values().sum()
+        saturating_sum(self.errors.values())
     }
     /// Whether seen = kept + dropped + errors.
     pub fn adds_up(&self) -> bool {
-        self.seen == self.kept + self.dropped_total() + self.errors_total()
+        self.seen == saturating_sum([self.kept, self.dropped_total(), self.errors_total()].iter())
     }
     /// Adds the counts of another task.
     pub fn add(&mut self, other: &Self) {
@@ -54,6 +71,7 @@ pub struct StepReport {
     #[serde(flatten)]
     pub counts: Counts,
     /// Wall-clock seconds of all its tasks' executions, summed over sessions.
+    #[serde(deserialize_with = "nan_from_null")]
     pub seconds: f64,
     /// Bytes read from the input and from earlier steps.
     pub bytes_read: u64,
@@ -64,6 +82,9 @@ pub struct StepReport {
     /// Sentences that must be said aloud: sub-sampling, defaults chosen, relaxed bounds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The options of the step as an object, every default written out, for people to read beside the figures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<serde_json::Value>,
     /// What is particular to the kind.
     #[serde(default, skip_serializing_if = "Details::is_none")]
     pub details: Details,
@@ -96,6 +117,7 @@ impl Details {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DedupDetails {
     /// The ε that the verdicts follow: similar means similarity > 1 − ε.
+    #[serde(deserialize_with = "nan_from_null")]
     pub epsilon: f64,
     /// Number of cells (clusters inside which pairs are sought).
     pub cells: u64,
@@ -118,6 +140,7 @@ pub struct DedupDetails {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Threshold: similar means similarity > 1 − ε.
+    #[serde(deserialize_with = "nan_from_null")]
     pub epsilon: f64,
     /// Rows kept by the semantic rule at this ε.
     pub kept: u64,
@@ -146,12 +169,14 @@ pub struct ClusterDetails {
     /// Dimension of the embedding.
     pub dim: u64,
     /// Mean similarity of all rows to their centroid.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_sim: f64,
     /// Clusters without a row.
     pub empty: u64,
     /// One point for each k tried, ascending in k.
     pub elbow: Vec<ElbowPoint>,
     /// Mean similarity after each iteration of the chosen k, on the training rows.
+    #[serde(deserialize_with = "nans_from_nulls")]
     pub iterations: Vec<f64>,
     /// Per cluster, in order: size and complexity.
     pub clusters: Vec<ClusterFigures>,
@@ -163,6 +188,7 @@ pub struct ElbowPoint {
     /// Number of clusters.
     pub k: u64,
     /// Mean cosine distance of the training rows to their centroid.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_dist: f64,
     /// Whether it was chosen.
     pub chosen: bool,
@@ -174,10 +200,13 @@ pub struct ClusterFigures {
     /// Rows in it.
     pub size: u64,
     /// Mean distance of its rows to the centroid.
+    #[serde(deserialize_with = "nan_from_null")]
     pub d_intra: f64,
     /// Mean distance of its centroid to the nearest other centroids.
+    #[serde(deserialize_with = "nan_from_null")]
     pub d_inter: f64,
     /// d_inter · d_intra.
+    #[serde(deserialize_with = "nan_from_null")]
     pub complexity: f64,
 }
 
@@ -202,6 +231,7 @@ pub struct PruneTarget {
     /// Rows kept: always the target.
     pub kept: u64,
     /// The water level λ of the projection.
+    #[serde(deserialize_with = "nan_from_null")]
     pub lambda: f64,
     /// The subset file in the run folder.
     pub subset: String,
@@ -213,6 +243,7 @@ pub struct QuotaFigures {
     /// Rows that the cluster had.
     pub size: u64,
     /// Share of the target before bounds (softmax of the complexity).
+    #[serde(deserialize_with = "nan_from_null")]
     pub share: f64,
     /// Rows it keeps.
     pub quota: u64,
@@ -238,6 +269,7 @@ pub struct RunReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<serde_json::Value>,
     /// Wall-clock seconds of the session that finished the run.
+    #[serde(deserialize_with = "nan_from_null")]
     pub seconds: f64,
     /// Largest resident memory of the process, in bytes.
     pub peak_memory_bytes: u64,
@@ -314,9 +346,42 @@ mod tests {
     }
 
     #[test]
+    fn figures_that_are_no_numbers_survive_json() {
+        let figures = ClusterFigures { size: 3, d_intra: 0.1, d_inter: f64::NAN, complexity: f64::INFINITY };
+        let cluster = ClusterDetails {
+            iterations: vec![0.5, f64::NAN],
+            clusters: vec![figures],
+            ..ClusterDetails::default()
+        };
+        let step =
+            StepReport { details: Details::Cluster(cluster), seconds: f64::NAN, ..StepReport::default() };
+        let text = serde_json::to_string(&step).unwrap();
+        let back: StepReport = serde_json::from_str(&text).unwrap();
+        let Details::Cluster(cluster) = back.details else { panic!("{text}") };
+        assert!(back.seconds.is_nan() && cluster.iterations[1].is_nan());
+        assert!(cluster.clusters[0].d_inter.is_nan() && cluster.clusters[0].complexity.is_nan());
+        assert_eq!(
+            (cluster.clusters[0].size, cluster.clusters[0].d_intra, cluster.iterations[0]),
+            (3, 0.1, 0.5)
+        );
+    }
+
+    #[test]
+    fn sums_do_not_overflow() {
+        let mut counts = Counts { seen: u64::MAX, kept: u64::MAX, ..Counts::default() };
+        counts.dropped.insert("a".into(), u64::MAX);
+        counts.dropped.insert("b".into(), 1);
+        assert_eq!(counts.dropped_total(), u64::MAX);
+        assert!(counts.adds_up());
+    }
+
+    #[test]
     fn a_report_survives_json() {
         let report = RunReport {
-            steps: vec![StepReport { details: Details::Dedup(DedupDetails::default()), ..StepReport::default() }],
+            steps: vec![StepReport {
+                details: Details::Dedup(DedupDetails::default()),
+                ..StepReport::default()
+            }],
             ..RunReport::default()
         };
         let text = serde_json::to_string(&report).unwrap();
