@@ -3,6 +3,7 @@
 mod commit;
 mod error;
 pub mod storage;
+pub mod tar;
 
 pub use commit::{
     AtomicFile, CommitHook, CommitPoint, TEMP_PREFIX, clean_leftovers, set_commit_hook, write_file,

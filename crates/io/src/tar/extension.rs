@@ -24,8 +24,10 @@ impl Extension {
         while !until_nul(data).is_empty() {
             let broken = || "a pax record is broken".to_owned();
             let space = data.iter().take(20).position(|&byte| byte == b' ').ok_or_else(broken)?;
-            let length: usize =
-                std::str::from_utf8(&data[..space]).ok().and_then(|text| text.parse().ok()).ok_or_else(broken)?;
+            let length: usize = std::str::from_utf8(&data[..space])
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(broken)?;
             if length <= space + 1 || length > data.len() || data[length - 1] != b'\n' {
                 return Err(broken());
             }

@@ -77,9 +77,9 @@ fn number(field: &[u8]) -> Option<u64> {
         if field[0] != 0x80 {
             return None;
         }
-        return field[1..].iter().try_fold(0u64, |value, &byte| {
-            (value >> 56 == 0).then(|| (value << 8) | u64::from(byte))
-        });
+        return field[1..]
+            .iter()
+            .try_fold(0u64, |value, &byte| (value >> 56 == 0).then(|| (value << 8) | u64::from(byte)));
     }
     let is_blank = |byte: &u8| matches!(byte, b' ' | 0);
     let start = field.iter().position(|byte| !is_blank(byte)).unwrap_or(field.len());

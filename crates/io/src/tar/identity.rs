@@ -148,7 +148,9 @@ mod tests {
         let good = JsonUid::Found(uid.parse().unwrap());
         assert_eq!(find(&format!("{{\"uid\": \"{uid}\"}}")), good);
         assert_eq!(
-            find(&format!("{{\"a\":{{\"uid\":\"x\"}},\"b\":[\"uid\",NaN],\"t\":\"\\\"uid\\\":\", \"uid\" : \"{uid}\",")),
+            find(&format!(
+                "{{\"a\":{{\"uid\":\"x\"}},\"b\":[\"uid\",NaN],\"t\":\"\\\"uid\\\":\", \"uid\" : \"{uid}\","
+            )),
             good
         );
         assert_eq!(find("{\"uid\": null}"), JsonUid::Bad);

@@ -14,11 +14,14 @@ pub mod img2dataset;
 pub mod record;
 pub mod sample;
 pub mod scan;
+pub mod shard_file;
 pub mod sorter;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 pub use identity::{UidSource, hashed_uid};
-pub use image_index::{BuildOptions, ImageIndex, IndexedTar, TarSource, UidEntry};
+pub use image_index::{BuildOptions, ImageIndex, IndexedTar, TarSource, UidEntry, list_tars};
 pub use sample::{TarMember, TarSample, split_name};
 pub use scan::{Fault, FaultKind, Skipped, TarIndex, UidCounts, scan};
 pub use sorter::{Sorted, Sorter};

@@ -151,7 +151,7 @@ pub fn scan(file: &dyn ReadAt, source: &str, read_ahead: usize) -> io::Result<Ta
         open: None,
     };
     let fault = walk.run()?;
-    Ok(walk.finish(fault))
+    walk.finish(fault)
 }
 
 /// A piece of the file in memory, so that neighbouring small reads cost one system call.
@@ -194,7 +194,7 @@ struct Walk<'a> {
     open: Option<TarSample>,
 }
 
-/// A fault and whether the open sample is certainly incomplete.
+/// What stopped the walk, and where.
 struct Stop {
     kind: FaultKind,
     offset: u64,
@@ -225,9 +225,11 @@ impl Walk<'_> {
             }
             let block = self.window.block(offset)?;
             if header::is_zero(&block) {
-                return Ok(self
-                    .archive_follows(offset)?
-                    .map(|offset| Stop { kind: FaultKind::DataAfterEnd, offset, member: None }));
+                return Ok(self.archive_follows(offset)?.map(|offset| Stop {
+                    kind: FaultKind::DataAfterEnd,
+                    offset,
+                    member: None,
+                }));
             }
             let mut header = match header::parse(&block) {
                 Ok(header) => header,
@@ -246,7 +248,8 @@ impl Walk<'_> {
                     return stop(FaultKind::Truncated { needed: end }, None);
                 }
                 let data = self.window.get(data_offset, header.size as usize)?;
-                let mut said = if header.kind == b'g' { Extension::default() } else { std::mem::take(&mut extension) };
+                let mut said =
+                    if header.kind == b'g' { Extension::default() } else { std::mem::take(&mut extension) };
                 let read = match header.kind {
                     b'L' => {
                         said.long_name(data);
@@ -272,6 +275,7 @@ impl Walk<'_> {
             header.name = said.path.unwrap_or(header.name);
             header.size = said.size.unwrap_or(header.size);
             if header.kind == b'S' || said.sparse {
+                self.close_before(&header.name)?;
                 return stop(FaultKind::Sparse, Some(header.name));
             }
             let header_offset = first_header.take().unwrap_or(offset);
@@ -401,16 +405,18 @@ impl Walk<'_> {
         Ok(finder.finish())
     }
 
-    fn finish(mut self, stop: Option<Stop>) -> TarIndex {
+    fn finish(mut self, stop: Option<Stop>) -> io::Result<TarIndex> {
         let mut lost_key = None;
         if let Some(stop) = &stop
             && let Some(open) = self.open.take()
         {
+            // Where no member's name tells whether the open sample goes on, the neighbour tells what a whole one looks like here.
+            let neighbour = self.index.samples.last();
             let certain = match stop.kind {
                 FaultKind::DataAfterEnd => true,
-                // Cut exactly between two members, or a careless writer? The neighbour tells what a whole sample looks like here.
-                FaultKind::NoEndMark => self.index.samples.last().is_none_or(|before| before.same_shape(&open)),
-                _ => false,
+                FaultKind::NoEndMark => neighbour.is_none_or(|before| before.same_shape(&open)),
+                _ if open.members.is_empty() => false,
+                _ => stop.member.is_none() && neighbour.is_some_and(|before| before.same_shape(&open)),
             };
             if certain {
                 self.open = Some(open);
@@ -418,7 +424,7 @@ impl Walk<'_> {
                 lost_key = Some(String::from_utf8_lossy(&open.key).into_owned());
             }
         }
-        let failed = self.close();
+        self.close()?;
         let length = self.window.file.len();
         self.index.fault = stop.map(|stop| Fault {
             kind: stop.kind,
@@ -428,8 +434,6 @@ impl Walk<'_> {
             lost_key,
             readable: self.index.samples.len() as u64,
         });
-        // Closed inside `scan`, where a failed read can be returned.
-        debug_assert!(failed.is_ok());
-        self.index
+        Ok(self.index)
     }
 }
