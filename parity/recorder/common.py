@@ -91,6 +91,17 @@ def load_module(path, name, transforms=(), names=None):
     return module, repairs
 
 
+def load_function(path, function, names):
+    """One function of a reference's file, run with `names` as its globals, so that the file's other imports are not needed."""
+    tree, _ = parse_closing_brackets(Path(path).read_text(), path)
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function]
+    if not found:
+        raise SystemExit(f"{path} has no function {function}")
+    scope = dict(names)
+    exec(compile(ast.Module(found, []), str(path), "exec"), scope)
+    return scope[function]
+
+
 @contextlib.contextmanager
 def import_path(*folders):
     """Let `import utils` find the reference's own file, and forget it afterwards (each reference has its own `utils`)."""
