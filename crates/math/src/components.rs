@@ -13,7 +13,8 @@ pub struct UnionFind {
 impl UnionFind {
     /// `n` sets of one. Panics for more than 2^32 − 1 elements, which `u32` cannot number.
     pub fn new(n: usize) -> Self {
-        let n = u32::try_from(n).expect_len();
+        assert!(u32::try_from(n).is_ok(), "union-find numbers its elements with 32 bits");
+        let n = n as u32;
         Self { parent: (0..n).collect(), size: vec![1; n as usize] }
     }
 
@@ -71,18 +72,5 @@ impl UnionFind {
                 smallest[root]
             })
             .collect()
-    }
-}
-
-trait ExpectLen {
-    fn expect_len(self) -> u32;
-}
-
-impl ExpectLen for Result<u32, std::num::TryFromIntError> {
-    fn expect_len(self) -> u32 {
-        match self {
-            Ok(n) => n,
-            Err(_) => panic!("union-find numbers its elements with 32 bits"),
-        }
     }
 }

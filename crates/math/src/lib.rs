@@ -15,6 +15,7 @@ pub mod density;
 pub mod elbow;
 mod kernel;
 pub mod kmeans;
+
 pub mod nearest;
 pub mod pairs;
 pub mod quota;

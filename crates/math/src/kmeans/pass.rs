@@ -1,0 +1,253 @@
+//! One pass of k-means over a source that may not fit in memory: assign, sum, move the centroids, re-seed the empty ones.
+use super::{
+    KMeansError, KMeansOptions,
+    accumulate::{NO_CLUSTER, Sums},
+};
+use crate::{
+    nearest::nearest,
+    rows::{RowSource, row_count},
+};
+use std::{cmp::Ordering, collections::BinaryHeap};
+
+/// Rows at a smaller distance than this from their centroid are no use as new centroids: they are copies, up to rounding.
+pub(super) const SAME_DIST: f32 = 1e-6;
+
+/// Empty clusters that can be re-seeded after one pass.
+const MOST_RESEEDED: usize = 4096;
+
+/// How the memory ceiling is spent.
+pub(super) struct Plan {
+    /// Rows of a block.
+    pub block_rows: usize,
+    /// Whether all rows are held in memory.
+    pub hold_rows: bool,
+    /// Whether the labels of the former pass are kept.
+    pub keep_labels: bool,
+    /// Most rows of the seeding sample.
+    pub sample_rows: usize,
+}
+
+impl Plan {
+    pub(super) fn new(source: &dyn RowSource, options: &KMeansOptions) -> Result<Self, KMeansError> {
+        let (n, dim, k) = (source.len(), source.dim(), options.k);
+        if k == 0 {
+            return Err(KMeansError::NoClusters);
+        }
+        if dim == 0 {
+            return Err(KMeansError::NoDimension);
+        }
+        let limit = NO_CLUSTER as usize;
+        if k > limit {
+            return Err(KMeansError::TooManyClusters { k, limit });
+        }
+        if k > n {
+            return Err(KMeansError::TooFewRows { k, rows: n });
+        }
+        let allowed = options.memory_bytes;
+        // Centroids, sums, and what `Sums` and `nearest` keep a cluster.
+        let fixed = k.saturating_mul(dim).saturating_mul(12).saturating_add(k.saturating_mul(40));
+        // A row of a block: its values and its label, similarity, place, running best and squared length.
+        let block_row = 4 * dim + 40;
+        let needed = fixed.saturating_add(2 * 256 * block_row);
+        if needed > allowed {
+            return Err(KMeansError::Memory { k, dim, needed, allowed });
+        }
+        let label_bytes = n.saturating_mul(4);
+        let keep_labels = label_bytes <= allowed / 8 && needed.saturating_add(label_bytes) <= allowed;
+        let left = allowed - fixed - if keep_labels { label_bytes } else { 0 };
+        let rows_bytes = n.saturating_mul(4 * dim);
+        let hold_rows = source.as_slice().is_some() || rows_bytes.saturating_add(16_384 * block_row) <= left;
+        let block_rows =
+            if hold_rows { 16_384 } else { (left / 2 / block_row / 256 * 256).clamp(256, 16_384) };
+        let wanted = k.saturating_mul(16).max(8192).min(n);
+        let affordable = (allowed - k * dim * 4 - k * 40) / (4 * dim + 64);
+        Ok(Self { block_rows, hold_rows, keep_labels, sample_rows: wanted.min(affordable).max(k) })
+    }
+}
+
+/// What a pass found.
+pub(super) struct Found {
+    pub mean_sim: f64,
+    pub moved: Option<u64>,
+}
+
+/// A row and its similarity to its centroid, ordered by which is worth less as a new centroid: the closer one, then the later one.
+#[derive(PartialEq)]
+struct Far {
+    sim: f32,
+    row: usize,
+}
+
+impl Eq for Far {}
+
+impl Ord for Far {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.sim.total_cmp(&other.sim).then(self.row.cmp(&other.row))
+    }
+}
+
+impl PartialOrd for Far {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The buffers of the passes.
+pub(super) struct Pass<'a> {
+    source: &'a dyn RowSource,
+    held: Option<Vec<f32>>,
+    block_rows: usize,
+    sums: Sums,
+    former: Option<Vec<u32>>,
+    labels: Vec<u32>,
+    sims: Vec<f32>,
+    /// The rows farthest from their centroid; the top is the one to give up first.
+    farthest: BinaryHeap<Far>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(source: &'a dyn RowSource, plan: &Plan, k: usize) -> Result<Self, KMeansError> {
+        let (n, dim) = (source.len(), source.dim());
+        let held = if plan.hold_rows && source.as_slice().is_none() {
+            let mut rows = vec![0.0; n * dim];
+            for (block, out) in rows.chunks_mut(plan.block_rows * dim).enumerate() {
+                read(source, block * plan.block_rows, out)?;
+            }
+            Some(rows)
+        } else {
+            None
+        };
+        Ok(Self {
+            source,
+            held,
+            block_rows: plan.block_rows,
+            sums: Sums::new(k, dim),
+            former: plan.keep_labels.then(|| vec![NO_CLUSTER; n]),
+            labels: Vec::new(),
+            sims: Vec::new(),
+            farthest: BinaryHeap::new(),
+        })
+    }
+
+    /// Assigns every row and sums the members.
+    pub(super) fn run(&mut self, centroids: &[f32]) -> Result<Found, KMeansError> {
+        self.sums.clear();
+        self.farthest.clear();
+        let (source, dim, n, size) = (self.source, self.source.dim(), self.source.len(), self.block_rows);
+        let mut tally = Tally { rows: 0, sim: 0.0, moved: 0 };
+        let held = self.held.take();
+        if let Some(rows) = held.as_deref().or(source.as_slice()) {
+            for (block, rows) in rows.chunks(size * dim).enumerate() {
+                self.block(rows, block * size, centroids, &mut tally);
+            }
+        } else {
+            let (mut current, mut next) = (vec![0.0f32; size.min(n) * dim], Vec::new());
+            read(source, 0, &mut current)?;
+            for start in (0..n).step_by(size) {
+                let following = start + size;
+                let mut outcome = Ok(());
+                rayon::in_place_scope(|scope| {
+                    if following < n {
+                        scope.spawn(|_| {
+                            next.resize(size.min(n - following) * dim, 0.0);
+                            outcome = read(source, following, &mut next);
+                        });
+                    }
+                    self.block(&current, start, centroids, &mut tally);
+                });
+                outcome?;
+                std::mem::swap(&mut current, &mut next);
+            }
+        }
+        self.held = held;
+        if tally.rows == 0 {
+            return Err(KMeansError::NoDirection { rows: n });
+        }
+        let moved = self.former.is_some().then_some(tally.moved);
+        Ok(Found { mean_sim: tally.sim / tally.rows as f64, moved })
+    }
+
+    fn block(&mut self, rows: &[f32], start: usize, centroids: &[f32], tally: &mut Tally) {
+        let dim = self.source.dim();
+        let n = row_count(rows, dim);
+        self.labels.resize(n, 0);
+        self.sims.resize(n, 0.0);
+        nearest(rows, centroids, dim, &mut self.labels, &mut self.sims);
+        let most = self.sums.counts.len().min(MOST_RESEEDED);
+        // In row order and on one thread: an f64 sum in a fixed order.
+        for (place, (label, &sim)) in self.labels.iter_mut().zip(&self.sims).enumerate() {
+            let values = || rows[place * dim..(place + 1) * dim].iter();
+            if sim.is_nan() || (sim == 0.0 && values().all(|v| *v == 0.0)) {
+                *label = NO_CLUSTER;
+                continue;
+            }
+            let row = start + place;
+            tally.rows += 1;
+            tally.sim += f64::from(sim);
+            if let Some(former) = &mut self.former {
+                tally.moved += u64::from(former[row] != *label);
+                former[row] = *label;
+            }
+            let far = Far { sim, row };
+            if self.farthest.len() < most {
+                self.farthest.push(far);
+            } else if self.farthest.peek().is_some_and(|top| far < *top) {
+                self.farthest.pop();
+                self.farthest.push(far);
+            }
+        }
+        self.sums.add(rows, &self.labels);
+    }
+
+    /// Moves the centroids to the means of their members; returns the clusters without members, ascending.
+    pub(super) fn update(&mut self, centroids: &mut [f32]) -> Vec<usize> {
+        self.sums.centroids_into(centroids);
+        (0..self.sums.counts.len()).filter(|&cluster| self.sums.counts[cluster] == 0).collect()
+    }
+
+    /// Gives empty clusters the farthest rows as centroids; returns how many.
+    pub(super) fn reseed(&mut self, empty: &[usize], centroids: &mut [f32]) -> Result<usize, KMeansError> {
+        if empty.is_empty() {
+            return Ok(0);
+        }
+        let dim = self.source.dim();
+        let far = std::mem::take(&mut self.farthest).into_sorted_vec();
+        let mut given: Vec<usize> = Vec::new();
+        let mut row = vec![0.0f32; dim];
+        let mut clusters = empty.iter();
+        // Copies of a row have the same similarity, so only rows of equal similarity need comparing.
+        let mut alike = (f32::NAN, 0usize);
+        for Far { sim, row: index } in far {
+            if given.len() == empty.len() || sim >= 1.0 - SAME_DIST {
+                break;
+            }
+            match self.held.as_deref().or(self.source.as_slice()) {
+                Some(rows) => row.copy_from_slice(&rows[index * dim..(index + 1) * dim]),
+                None => read(self.source, index, &mut row)?,
+            }
+            if sim != alike.0 {
+                alike = (sim, given.len());
+            }
+            let centroid_of = |cluster: usize| cluster * dim..(cluster + 1) * dim;
+            if given[alike.1..].iter().any(|&cluster| centroids[centroid_of(cluster)] == row[..]) {
+                continue;
+            }
+            let Some(&cluster) = clusters.next() else { break };
+            centroids[centroid_of(cluster)].copy_from_slice(&row);
+            given.push(cluster);
+        }
+        Ok(given.len())
+    }
+}
+
+struct Tally {
+    rows: u64,
+    sim: f64,
+    moved: u64,
+}
+
+/// Reads rows, with the place in the error.
+pub(super) fn read(source: &dyn RowSource, start: usize, out: &mut [f32]) -> Result<(), KMeansError> {
+    let end = start + out.len() / source.dim().max(1);
+    source.read(start, out).map_err(|error| KMeansError::Source { start, end, error })
+}

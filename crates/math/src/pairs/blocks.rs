@@ -1,0 +1,113 @@
+//! Walks the upper triangle of a row source in pairs of blocks, reading the next block while the current one is scored.
+//!
+//! The decision to question: the block size depends on the dimension alone. A size by threads or free memory would change the order in
+//! which pairs are reported from machine to machine.
+use super::PairsError;
+use crate::{
+    rows::RowSource,
+    scan::{Panel, squares},
+};
+
+/// Source rows whose pairs [`super::pairs_above`] reports together.
+pub(super) const STRIP: usize = 512;
+
+/// Bytes of one block of rows.
+const BLOCK_BYTES: usize = 16 << 20;
+
+/// Rows of one block: 16 MiB worth, a multiple of 512, at least 512 and at most 16,384.
+pub(super) fn block_rows(dim: usize) -> usize {
+    (BLOCK_BYTES / (4 * dim) / STRIP * STRIP).clamp(STRIP, 16_384)
+}
+
+/// A block of target rows and a block of source rows that stand before it, or are it (the diagonal).
+pub(super) struct BlockPair<'a> {
+    pub targets: Panel<'a>,
+    pub first_target: usize,
+    pub sources: Panel<'a>,
+    pub first_source: usize,
+}
+
+impl BlockPair<'_> {
+    pub(super) fn is_diagonal(&self) -> bool {
+        self.first_target == self.first_source
+    }
+
+    /// How many of the `width` source rows from `start` on (in the block) stand before the target row (in its block).
+    pub(super) fn limit(&self, target: usize, start: usize, width: usize) -> usize {
+        if self.is_diagonal() { target.saturating_sub(start).min(width) } else { width }
+    }
+}
+
+/// Rows of a block: borrowed from the source or read into a buffer.
+#[derive(Default)]
+struct Block {
+    buffer: Vec<f32>,
+    squares: Vec<f64>,
+    start: usize,
+}
+
+impl Block {
+    fn load(&mut self, source: &dyn RowSource, start: usize, end: usize) -> Result<(), PairsError> {
+        let dim = source.dim();
+        self.start = start;
+        if let Some(rows) = source.as_slice() {
+            self.squares = squares(&rows[start * dim..end * dim], dim);
+            return Ok(());
+        }
+        self.buffer.resize((end - start) * dim, 0.0);
+        source.read(start, &mut self.buffer).map_err(|error| PairsError::Source { start, end, error })?;
+        self.squares = squares(&self.buffer, dim);
+        Ok(())
+    }
+
+    fn panel<'a>(&'a self, source: &'a dyn RowSource) -> Panel<'a> {
+        let dim = source.dim();
+        let rows = match source.as_slice() {
+            Some(rows) => &rows[self.start * dim..(self.start + self.squares.len()) * dim],
+            None => &self.buffer[..],
+        };
+        Panel { rows, squares: &self.squares, dim }
+    }
+}
+
+/// Visits every pair of blocks (targets, sources) with sources not after targets: targets ascending, for each the sources ascending, the
+/// diagonal last.
+pub(super) fn for_block_pairs(
+    source: &dyn RowSource,
+    mut visit: impl FnMut(BlockPair<'_>),
+) -> Result<(), PairsError> {
+    let (len, size) = (source.len(), block_rows(source.dim()));
+    let (mut targets, mut current, mut next) = (Block::default(), Block::default(), Block::default());
+    for first_target in (0..len).step_by(size) {
+        targets.load(source, first_target, (first_target + size).min(len))?;
+        if first_target > 0 {
+            current.load(source, 0, size)?;
+        }
+        for first_source in (0..first_target).step_by(size) {
+            let following = first_source + size;
+            let mut read = Ok(());
+            // In place: the visitor, and with it a caller's sink, stays on the calling thread while another thread reads.
+            rayon::in_place_scope(|scope| {
+                if following < first_target {
+                    // Blocks before the targets are always full.
+                    scope.spawn(|_| read = next.load(source, following, following + size));
+                }
+                visit(BlockPair {
+                    targets: targets.panel(source),
+                    first_target,
+                    sources: current.panel(source),
+                    first_source,
+                });
+            });
+            read?;
+            std::mem::swap(&mut current, &mut next);
+        }
+        visit(BlockPair {
+            targets: targets.panel(source),
+            first_target,
+            sources: targets.panel(source),
+            first_source: first_target,
+        });
+    }
+    Ok(())
+}

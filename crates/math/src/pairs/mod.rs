@@ -1,0 +1,202 @@
+//! SemDeDup's pair search: for every row of a scan the most similar earlier row, or all pairs above a threshold.
+//!
+//! The decision to question: no similarity matrix is ever kept. Blocks of rows are scored against all earlier blocks, tile by tile, so a
+//! cell of millions of rows needs three blocks of memory (at most 16 MiB each, beside 8 bytes a row of result) instead of `n²`.
+mod blocks;
+mod brute;
+
+use crate::{
+    rows::{RowSource, SourceError},
+    scan::{Best, for_tiles},
+};
+use blocks::{BlockPair, for_block_pairs};
+pub use brute::{Earlier64, earlier_max_of};
+
+/// A pair search could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum PairsError {
+    /// The source failed.
+    #[error("rows {start}..{end} could not be read")]
+    Source {
+        /// First row of the read.
+        start: usize,
+        /// One past its last row.
+        end: usize,
+        /// Why.
+        #[source]
+        error: SourceError,
+    },
+    /// Rows are numbered with 32 bits, the last number being reserved.
+    #[error("{found} rows in one cell; at most {limit} can be compared")]
+    TooManyRows {
+        /// Rows of the source.
+        found: usize,
+        /// The most that fit.
+        limit: usize,
+    },
+    /// The visitor flags do not fit the source.
+    #[error("{found} visitor flags for {expected} rows")]
+    VisitorLength {
+        /// Rows of the source.
+        expected: usize,
+        /// Flags given.
+        found: usize,
+    },
+    /// A source whose rows have no values.
+    #[error("the rows have no values (dimension 0)")]
+    NoDimension,
+}
+
+/// For one row of a scan: its largest similarity to an earlier row, and the earliest row that reaches it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Earlier {
+    /// The similarity, not clamped; NaN where no earlier row was compared.
+    pub sim: f32,
+    /// That earlier row's place in the scan; `u32::MAX` where none was compared.
+    pub of: u32,
+}
+
+impl Earlier {
+    /// No earlier row was compared.
+    pub const NONE: Self = Self { sim: f32::NAN, of: u32::MAX };
+
+    /// Whether SemDeDup's rule removes this row: see [`is_removed`].
+    pub fn is_removed(&self, epsilon: f64) -> bool {
+        is_removed(self.sim, epsilon)
+    }
+}
+
+/// SemDeDup's rule: a row goes when its largest similarity to an earlier row is **strictly** above `1 − ε`, compared in `f32` (the
+/// threshold is computed in `f64`, then rounded, as PyTorch does with a Python scalar). False for NaN.
+///
+/// The published code takes the maximum over the upper triangle of a matrix whose other entries are 0, so its `m_j` is never below 0. It
+/// decides the same for every `ε < 1`, where a clamped 0 is never above `1 − ε > 0`; for `ε > 1` the published code removes every row but… also the
+/// first, whose `m` is 0, while here a row without an earlier one always stays.
+pub fn is_removed(sim: f32, epsilon: f64) -> bool {
+    sim > (1.0 - epsilon) as f32
+}
+
+/// For each row, in scan order, the largest similarity to an **earlier** row and the earliest row that reaches it; [`Earlier::NONE`] for
+/// the first row and for rows that were compared with none. One pass answers every ε, see [`is_removed`].
+///
+/// `visitor` marks rows that belong to another cell and are here to be compared across the border (`None`: no row is): a pair of two
+/// visitors is not compared. Exact; similarities as in [`crate::rows::similarity`]. Parallel in the current rayon pool. Reads the source
+/// about `n / (2·block)` times over (never again where it offers [`RowSource::as_slice`]). An all-zero row has similarity 0 to all.
+pub fn earlier_max(source: &dyn RowSource, visitor: Option<&[bool]>) -> Result<Vec<Earlier>, PairsError> {
+    check(source, visitor)?;
+    let mut result = Vec::with_capacity(source.len());
+    let mut best = Vec::new();
+    for_block_pairs(source, |pair| {
+        if best.is_empty() {
+            best.resize(pair.targets.len(), Best::NONE);
+        }
+        compete(&pair, visitor, &mut best);
+        if pair.is_diagonal() {
+            result.extend(best.drain(..).map(|best| {
+                if best.index == u64::MAX {
+                    Earlier::NONE
+                } else {
+                    Earlier { sim: best.sim, of: best.index as u32 }
+                }
+            }));
+        }
+    })?;
+    Ok(result)
+}
+
+fn compete(pair: &BlockPair<'_>, visitor: Option<&[bool]>, best: &mut [Best]) {
+    for_tiles(
+        pair.targets,
+        pair.sources,
+        best,
+        1,
+        |_, end| if pair.is_diagonal() { end } else { usize::MAX },
+        |tile, first, best| {
+            for (target, best) in best.iter_mut().enumerate() {
+                let limit = pair.limit(first + target, tile.first_source, tile.sources.len());
+                let place = |source: usize| pair.first_source + tile.first_source + source;
+                let index = |source: usize| place(source) as u64;
+                match visitor {
+                    Some(visitor) if visitor[pair.first_target + first + target] => {
+                        tile.compete(target, limit, best, index, Some(&|source| !visitor[place(source)]));
+                    }
+                    _ => tile.compete(target, limit, best, index, None),
+                }
+            }
+        },
+    );
+}
+
+/// Calls `sink(i, j, sim)` for every pair of rows `i < j` with `sim > threshold` (strictly; NaN never), but for pairs of two visitors (see
+/// [`earlier_max`]).
+///
+/// Order: the same for every thread count, and a function of `n` and the dimension alone. Rows `j` are taken in blocks, for each the rows `i`
+/// in strips of ascending order; inside a block and strip pairs come sorted by `(j, i)`. So each `j` sees its `i` ascending. At most one strip's
+/// pairs are held (bounded by block × strip, whatever `n`). `sink` runs on the calling thread.
+pub fn pairs_above(
+    source: &dyn RowSource,
+    visitor: Option<&[bool]>,
+    threshold: f32,
+    sink: &mut dyn FnMut(u32, u32, f32),
+) -> Result<(), PairsError> {
+    check(source, visitor)?;
+    let mut found: Vec<Vec<(u32, f32)>> = Vec::new();
+    for_block_pairs(source, |pair| {
+        found.resize_with(found.len().max(pair.targets.len()), Vec::new);
+        let width = pair.sources.len();
+        for start in (0..width).step_by(blocks::STRIP) {
+            let end = (start + blocks::STRIP).min(width);
+            gather(&pair, (start, end), visitor, threshold, &mut found[..pair.targets.len()]);
+            for (target, list) in found.iter_mut().enumerate() {
+                let j = (pair.first_target + target) as u32;
+                for (i, sim) in list.drain(..) {
+                    sink(i, j, sim);
+                }
+            }
+        }
+    })
+}
+
+fn gather(
+    pair: &BlockPair<'_>,
+    (start, end): (usize, usize),
+    visitor: Option<&[bool]>,
+    threshold: f32,
+    found: &mut [Vec<(u32, f32)>],
+) {
+    for_tiles(
+        pair.targets,
+        pair.sources.part(start, end),
+        found,
+        1,
+        |_, last| if pair.is_diagonal() { last.saturating_sub(start) } else { usize::MAX },
+        |tile, first, found| {
+            for (target, found) in found.iter_mut().enumerate() {
+                let limit = pair.limit(first + target, start + tile.first_source, tile.sources.len());
+                let place = |source: usize| pair.first_source + start + tile.first_source + source;
+                let visits = visitor.is_some_and(|visitor| visitor[pair.first_target + first + target]);
+                let allowed =
+                    |source: usize| !visits || visitor.is_none_or(|visitor| !visitor[place(source)]);
+                tile.above(target, limit, threshold, allowed, |source, sim| {
+                    found.push((place(source) as u32, sim));
+                });
+            }
+        },
+    );
+}
+
+fn check(source: &dyn RowSource, visitor: Option<&[bool]>) -> Result<(), PairsError> {
+    let (len, limit) = (source.len(), u32::MAX as usize);
+    if source.dim() == 0 {
+        return Err(PairsError::NoDimension);
+    }
+    if len > limit {
+        return Err(PairsError::TooManyRows { found: len, limit });
+    }
+    match visitor {
+        Some(flags) if flags.len() != len => {
+            Err(PairsError::VisitorLength { expected: len, found: flags.len() })
+        }
+        _ => Ok(()),
+    }
+}
