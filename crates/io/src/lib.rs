@@ -2,6 +2,8 @@
 //! Start with [`storage`] (where bytes come from) and [`commit`] (how files get their names); the formats stand on those two.
 mod commit;
 mod error;
+pub mod npy;
+pub mod pattern;
 pub mod storage;
 pub mod tar;
 
