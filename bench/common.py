@@ -1,0 +1,134 @@
+"""Shared by all side-by-side runs: processes timed from outside, machine and versions, rounds that alternate, result lines.
+
+A reader may question why peers run as whole processes too: our figure includes start, reading and writing, so theirs must.
+What a peer measures inside itself is printed beside it, never instead of it.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "parity"))  # recorder.common: checkouts and repairs of the references
+
+
+def arguments(description, **defaults):
+    """Parser with what every script takes; each keyword becomes a flag with that default (its type is the default's)."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--cribble", default=str(ROOT / "target/release/cribble"), help="our binary, a release build")
+    parser.add_argument("--data", default="bench_data", help="folder for generated data (made once, kept)")
+    parser.add_argument("--out", default="bench_out", help="folder for runs and results.jsonl")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each side, alternating")
+    parser.add_argument("--peer", help=argparse.SUPPRESS)  # set by the script when it runs itself as the peer's process
+    for name, value in defaults.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value) if value is not None else str, default=value)
+    return parser
+
+
+def machine():
+    """Processor, cores, memory and system, in one line."""
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.processor())
+    kib = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
+    return f"{model}, {os.cpu_count()} cores, {kib / 2**20:.0f} GiB, {platform.system()} {platform.release()}"
+
+
+def versions(binary, *packages):
+    """Our version, our commit, Python's and the packages' versions."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "absent"
+    found["cribble"] = subprocess.run([binary, "--version"], capture_output=True, text=True).stdout.strip() if Path(binary).exists() else "absent"
+    found["commit"] = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
+    return found
+
+
+def run_process(command, threads, cwd=None, python_path=None):
+    """Run one command. Returns {command, seconds, peak_rss_mb, stdout}; stops the script when it fails.
+
+    Peak memory is the largest resident size of any one process of the command (the workers of a pool are not added up).
+    """
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    environment = {**os.environ, **limits, **({"PYTHONPATH": python_path} if python_path else {})}
+    out, errors = Path("bench_out/.stdout"), Path("bench_out/.stderr")
+    out.parent.mkdir(exist_ok=True)
+    with open(out, "w") as stdout, open(errors, "w") as stderr:
+        start = time.perf_counter()
+        process = subprocess.Popen([str(part) for part in command], stdout=stdout, stderr=stderr, cwd=cwd, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"failed with {process.returncode}: {' '.join(map(str, command))}\n{errors.read_text()[-4000:]}")
+    return {"command": " ".join(map(str, command)), "seconds": seconds, "peak_rss_mb": usage.ru_maxrss / 1024, "stdout": out.read_text()}
+
+
+def last_json(text):
+    """The last JSON object of a program's standard output, or None."""
+    text = text.strip()
+    try:
+        return json.loads(text)
+    except ValueError:
+        for line in reversed(text.splitlines()):
+            if line.startswith("{"):
+                return json.loads(line)
+    return None
+
+
+def alternate(rounds, sides):
+    """Run each side `rounds` times, taking turns, so that a noisy minute hits both. `sides`: name -> function of the round."""
+    results = {name: [] for name in sides}
+    for turn in range(rounds):
+        for name, run in sides.items():
+            results[name].append(run(turn))
+            print(f"  round {turn + 1} {name}: {results[name][-1]['seconds']:.2f} s", file=sys.stderr)
+    return results
+
+
+def spread(values):
+    return f"{statistics.median(values):.3f} [{min(values):.3f}-{max(values):.3f}] x{len(values)}"
+
+
+def report(title, args, results, work, unit, quality, packages):
+    """Print machine, versions, commands, times, rates, the ratio and the quality beside it; append one line to results.jsonl."""
+    facts = {"title": title, "machine": machine(), "threads": args.threads, "versions": versions(args.cribble, *packages), "work": work, "unit": unit, "sides": {}}
+    print(f"\n{title}\n{facts['machine']}; {args.threads} threads; {facts['versions']}")
+    for name, runs in results.items():
+        seconds = [run["seconds"] for run in runs]
+        side = {"command": runs[0]["command"], "seconds": seconds, "peak_rss_mb": max(run["peak_rss_mb"] for run in runs),
+                "inside": [last_json(run["stdout"]) for run in runs], "quality": quality.get(name, {})}
+        facts["sides"][name] = side
+        print(f"{name}: {spread(seconds)} s, {work / statistics.median(seconds):,.0f} {unit}/s, peak {side['peak_rss_mb']:.0f} MB, {side['quality']}\n    {side['command']}")
+        if name != "cribble":
+            print(f"    inside its own process: {side['inside'][-1]}")
+    ours = statistics.median(facts["sides"]["cribble"]["seconds"]) if "cribble" in facts["sides"] else None
+    for name, side in facts["sides"].items():
+        if ours and name != "cribble":
+            side["ratio"] = statistics.median(side["seconds"]) / ours
+            print(f"ratio: {name} takes {side['ratio']:.2f} times as long as cribble (medians)")
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    with open(Path(args.out) / "results.jsonl", "a") as file:
+        file.write(json.dumps(facts) + "\n")
+
+
+def sides_of(args, peer_name, peer, ours):
+    """Both sides; only the peer where our binary does not exist yet (said aloud)."""
+    if Path(args.cribble).exists():
+        return {peer_name: peer, "cribble": ours}
+    print(f"{args.cribble} is not there: only the peer runs", file=sys.stderr)
+    return {peer_name: peer}
+
+
+def self_command(script, args, *extra):
+    """The command that runs `script` again as the peer's own process."""
+    return [sys.executable, script, "--peer", "run", "--data", args.data, "--out", args.out, "--threads", args.threads, *extra]

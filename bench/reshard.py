@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+"""Resharding: DataComp's resharder.py against `cribble reshard`. Untested against our binary.
+
+`--reference` is a checkout of mlfoundations/datacomp, `--webdataset` a folder with webdataset 0.2.31. The pictures are random bytes of
+JPEG size: neither side decodes them. Quality: samples written against samples requested.
+"""
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import common
+
+
+def generate(folder, shards, per_shard, seed):
+    """Tars of jpg, json, txt with `_stats.json`, and a subset of 30% of the uids, sorted."""
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(seed)
+    pool = [generator.bytes(int(size)) for size in np.clip(generator.lognormal(9.6, 0.4, 256), 2000, 80_000)]
+    uids = []
+    for shard in range(shards):
+        with tarfile.open(folder / f"{shard:08d}.tar", "w") as tar:
+            for i in range(per_shard):
+                uid = generator.bytes(16).hex()
+                uids.append(uid)
+                text = f"sample {i} of shard {shard}, {'word ' * int(generator.integers(1, 12))}"
+                facts = {"uid": uid, "caption": text, "status": "success", "width": 256, "height": 256, "sha256": hashlib.sha256(uid.encode()).hexdigest()}
+                for extension, data in (("jpg", pool[int(generator.integers(256))]), ("json", json.dumps(facts).encode()), ("txt", text.encode())):
+                    info = tarfile.TarInfo(f"{shard:05d}{i:05d}.{extension}")
+                    info.size = len(data)
+                    tar.addfile(info, io.BytesIO(data))
+        (folder / f"{shard:08d}_stats.json").write_text(json.dumps({"successes": per_shard}))
+    wanted = [uid for uid in uids if generator.random() < 0.3]
+    np.save(folder.parent / f"{folder.name}_subset.npy", np.sort(np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in wanted], "u8,u8")))
+
+
+def written(folder):
+    return {"samples": sum(json.loads(path.read_text())["successes"] for path in Path(folder).glob("*_stats.json")), "tars": len(list(Path(folder).glob("*.tar")))}
+
+
+def main():
+    parser = common.arguments(__doc__, shards=20, per_shard=5000, reference=None, webdataset=None)
+    args = parser.parse_args()
+    if not args.reference:
+        parser.error("--reference: a checkout of mlfoundations/datacomp")
+    from recorder.common import checkout
+    from recorder.reshard import STUBS
+
+    source = (Path(args.data) / f"tars_{args.shards}x{args.per_shard}").resolve()
+    if not (source.parent / f"{source.name}_subset.npy").exists():
+        shutil.rmtree(source, ignore_errors=True)
+        generate(source, args.shards, args.per_shard, 3)
+    subset = source.parent / f"{source.name}_subset.npy"
+    out = Path(args.out).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, _ = checkout(args.reference, scratch)
+        for name, text in STUBS.items():
+            path = Path(scratch) / "stubs" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        python_path = os.pathsep.join([f"{scratch}/stubs", *([str(Path(args.webdataset).resolve())] if args.webdataset else [])])
+
+        def reference(_):
+            shutil.rmtree(out / "resharded_peer", ignore_errors=True)
+            (out / "resharded_peer").mkdir()
+            return common.run_process([sys.executable, "resharder.py", "-i", source, "-o", out / "resharded_peer", "-s", subset, "-j", args.threads, "-q"],
+                                      args.threads, cwd=folder, python_path=python_path)
+
+        def ours(_):
+            shutil.rmtree(out / "resharded", ignore_errors=True)
+            return common.run_process([args.cribble, "reshard", "--input", source, "--subset", subset, "--output", out / "resharded", "--shard-size", 10000,
+                                       "--threads", args.threads, "--json"], args.threads)
+
+        results = common.alternate(args.rounds, common.sides_of(args, "resharder.py", reference, ours))
+    requested = len(np.load(subset))
+    found = {"resharder.py": {"requested": requested, **written(out / "resharded_peer")}}
+    if "cribble" in results:
+        found["cribble"] = {"requested": requested, **written(out / "resharded")}
+    total = args.shards * args.per_shard
+    common.report(f"reshard {requested} of {total} samples in {args.shards} tars", args, results, total, "input samples", found, ["numpy", "pysimdjson"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
