@@ -1,12 +1,17 @@
 //! Every reader and writer of Cribble: metadata tables, arrays, tars, subsets, atomic commits. It decides nothing about data.
 //! Start with [`storage`] (where bytes come from) and [`commit`] (how files get their names); the formats stand on those two.
+mod array;
 mod commit;
 mod error;
 pub mod npy;
+pub mod npz;
 pub mod pattern;
+pub mod pickle;
 pub mod storage;
+pub mod subset;
 pub mod tar;
 
+pub use array::ArrayReader;
 pub use commit::{
     AtomicFile, CommitHook, CommitPoint, TEMP_PREFIX, clean_leftovers, set_commit_hook, write_file,
     write_marker,

@@ -1,4 +1,5 @@
 //! A process that dies at any commit point leaves a whole file or none. The hook is process-wide, hence a test binary of its own.
+#![allow(clippy::unwrap_used)]
 use cribble_io::{CommitPoint, clean_leftovers, set_commit_hook, write_marker};
 use std::{path::Path, sync::Mutex};
 

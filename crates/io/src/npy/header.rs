@@ -10,6 +10,8 @@ use std::{io::Read, path::Path};
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Room for the digits of the first dimension, so that a header can be rewritten in place when the rows are known (as NumPy does).
 const GROWTH_DIGITS: usize = 21;
+/// What a refused type is called in errors; an npz with such a member is still good for its other arrays.
+pub(crate) const TYPE_NOT_READ: &str = "npy type";
 /// NumPy refuses longer ones as well.
 const LONGEST: u64 = 1 << 20;
 
@@ -153,7 +155,8 @@ fn parse_text(text: &[u8], text_offset: u64, path: &Path) -> Result<NpyHeader> {
         ));
     };
     let element = element_of(&descr).map_err(|found| {
-        wrong("a numeric, text or uid-pair type, little-endian", found)
+        let expected = "a numeric, text or uid-pair type, little-endian";
+        IoError::malformed(path, TYPE_NOT_READ, Some(text_offset), expected, found)
             .with_hint("save it again from Python: np.save(path, array.astype('<f4'))")
     })?;
     let mut shape = Vec::with_capacity(dims.len());

@@ -9,4 +9,5 @@ mod writer;
 pub use element::{Element, ElementType};
 pub use file::NpyFile;
 pub use header::NpyHeader;
+pub(crate) use header::TYPE_NOT_READ;
 pub use writer::NpyWriter;
