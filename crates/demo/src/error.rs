@@ -78,7 +78,9 @@ impl DemoError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotEmpty { .. } => Some("name a new folder, or delete this one first"),
-            Self::Malformed { .. } => Some("make the pool again: it was written by another version or was changed"),
+            Self::Malformed { .. } => {
+                Some("make the pool again: it was written by another version or was changed")
+            }
             _ => None,
         }
     }

@@ -79,10 +79,7 @@ words! {
 impl ImageKind {
     /// Whether the image was made from another sample's pixels.
     pub const fn is_twin(self) -> bool {
-        matches!(
-            self,
-            Self::ByteCopy | Self::Reencoded | Self::Cropped | Self::Mirrored | Self::Brightened
-        )
+        matches!(self, Self::ByteCopy | Self::Reencoded | Self::Cropped | Self::Mirrored | Self::Brightened)
     }
 }
 

@@ -7,12 +7,16 @@
 //! `_stats.json` (img2dataset's), `truth.parquet`, `pool.json`. The decision a reader would question: the embeddings are synthetic
 //! (see `embed.rs`), made so that similarities between twins, neighbours and strangers lie where a CLIP's would.
 #![warn(missing_docs)]
+mod caption;
+mod draw;
 mod error;
 mod generate;
 mod kinds;
 mod metadata;
 mod options;
 mod random;
+mod render;
+mod sample;
 mod score;
 mod truth;
 
@@ -20,5 +24,7 @@ pub use error::DemoError;
 pub use generate::{PoolSummary, generate};
 pub use kinds::{CaptionKind, ImageKind, Language};
 pub use options::{ArraySpec, Planted, PoolOptions};
+#[doc(hidden)]
+pub use render::contact_sheet;
 pub use score::{FalsePositives, GroupScore, KindScore, PlantedScore, ScoreRow};
 pub use truth::{TRUTH_FILE, Truth, TruthRow};

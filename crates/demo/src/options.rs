@@ -157,7 +157,11 @@ impl PoolOptions {
                 return fail("arrays", "b32_img, b32_txt, l14_img or l14_txt", array.name.clone());
             }
             if !(8..=65_536).contains(&array.dim) {
-                return fail("arrays", "a dimension of 8 to 65,536", format!("{} of {}", array.dim, array.name));
+                return fail(
+                    "arrays",
+                    "a dimension of 8 to 65,536",
+                    format!("{} of {}", array.dim, array.name),
+                );
             }
             for other in &self.arrays[..place] {
                 if other.name == array.name {
@@ -226,10 +230,19 @@ mod tests {
             ("zipf", PoolOptions { zipf: f64::NAN, ..base() }),
             ("arrays", PoolOptions { arrays: array("vit_img", 512), ..base() }),
             ("arrays", PoolOptions { arrays: array("b32_img", 4), ..base() }),
-            ("arrays", PoolOptions { arrays: [array("b32_img", 64), array("b32_txt", 32)].concat(), ..base() }),
-            ("arrays", PoolOptions { arrays: [array("b32_img", 64), array("b32_img", 64)].concat(), ..base() }),
+            (
+                "arrays",
+                PoolOptions { arrays: [array("b32_img", 64), array("b32_txt", 32)].concat(), ..base() },
+            ),
+            (
+                "arrays",
+                PoolOptions { arrays: [array("b32_img", 64), array("b32_img", 64)].concat(), ..base() },
+            ),
             ("planted.tiny", PoolOptions { planted: Planted { tiny: -0.1, ..Planted::default() }, ..base() }),
-            ("planted (images)", PoolOptions { planted: Planted { tiny: 0.95, ..Planted::default() }, ..base() }),
+            (
+                "planted (images)",
+                PoolOptions { planted: Planted { tiny: 0.95, ..Planted::default() }, ..base() },
+            ),
         ];
         for (expected, options) in cases {
             match options.validate() {

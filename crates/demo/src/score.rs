@@ -193,9 +193,10 @@ impl Truth {
             .filter(|&&kind| kind != ImageKind::Original)
             .map(|&kind| kind_score(kind.as_str(), &|row| self.rows[row].kind == kind, kind.is_twin()))
             .collect();
-        kinds.extend([CaptionKind::Wrong, CaptionKind::FileName].map(|kind| {
-            kind_score(kind.as_str(), &|row| self.rows[row].caption_kind == kind, false)
-        }));
+        kinds.extend(
+            [CaptionKind::Wrong, CaptionKind::FileName]
+                .map(|kind| kind_score(kind.as_str(), &|row| self.rows[row].caption_kind == kind, false)),
+        );
 
         let alone = |fate_is: &dyn Fn(Fate) -> bool| {
             (0..self.rows.len()).filter(|&row| !in_group[row] && fate_is(fates[row].0)).count() as u64

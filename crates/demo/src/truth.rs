@@ -127,7 +127,8 @@ fn read_batch(
             })
     };
     let (uid, concept, kind) = (column("uid")?, column("concept")?, column("kind")?);
-    let (twin_of, caption_kind, language) = (column("twin_of")?, column("caption_kind")?, column("language")?);
+    let (twin_of, caption_kind, language) =
+        (column("twin_of")?, column("caption_kind")?, column("language")?);
     let has_image = batch
         .column_by_name("has_image")
         .and_then(|column| column.as_any().downcast_ref::<BooleanArray>())
@@ -145,8 +146,9 @@ fn read_batch(
             expected: expected.to_owned(),
             found: format!("'{found}'"),
         };
-        let parse_uid =
-            |text: &str| Uid::parse(text.as_bytes()).map_err(|_| malformed("32 hexadecimal characters", text));
+        let parse_uid = |text: &str| {
+            Uid::parse(text.as_bytes()).map_err(|_| malformed("32 hexadecimal characters", text))
+        };
         let concept = match names.get(concept.value(place)) {
             Some(name) => name.clone(),
             None => {
