@@ -86,11 +86,11 @@ fn every_cut_keeps_what_was_whole_and_says_what_was_not() {
         assert_eq!(fault.length, cut as u64);
         assert_eq!(fault.readable, index.samples.len() as u64);
         if index.samples.len() != complete {
-            // A cut inside the very first sample, between two members: there is no neighbour to compare with.
-            assert!(
-                complete == 0 && index.samples.len() == 1 && fault.kind == FaultKind::NoEndMark,
-                "{cut} {fault}"
-            );
+            // The very first sample has no neighbour to compare with: a cut between two of its members is not seen, and after a cut inside
+            // the header that follows it, it is given up.
+            let unseen = complete == 0 && index.samples.len() == 1 && fault.kind == FaultKind::NoEndMark;
+            let given_up = complete == 1 && index.samples.is_empty() && (cut as u64) < ends[0] + 512;
+            assert!(unseen || given_up, "{cut} {fault}");
             continue;
         }
         assert!(index.samples.iter().all(|sample| sample.members.len() == 3));
