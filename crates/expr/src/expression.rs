@@ -1,0 +1,185 @@
+//! The two public types: an [`Expression`] is text that has been understood, a [`Bound`] one fits a schema.
+//!
+//! Two steps, because a recipe is read before any shard is opened: syntax is checked first, names and types as soon as
+//! the first schema is known, and the values last.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::datatypes::{DataType, Schema};
+
+use crate::ast::{Kind, Node};
+use crate::bind::Scope;
+use crate::cast::normalise;
+use crate::error::{ExprError, ExprErrorKind};
+use crate::evaluate::evaluate_rows;
+use crate::lower::lower;
+use crate::parse::parse;
+use crate::plan::Plan;
+use crate::types::Type;
+
+/// A parsed `where` expression, not yet tied to a schema.
+#[derive(Clone, Debug)]
+pub struct Expression {
+    text: Arc<str>,
+    node: Arc<Node>,
+}
+
+impl Expression {
+    /// Parses one SQL expression. Functions and operators are checked here, columns and types in [`Self::bind`].
+    ///
+    /// # Errors
+    /// [`ExprError`] with the place, for text that is not an expression, that goes on after one, that uses SQL which this
+    /// language leaves out, or that is beyond [`crate::limits`].
+    pub fn parse(text: &str) -> Result<Self, ExprError> {
+        let source: Arc<str> = Arc::from(text);
+        let node = parse(text).and_then(|expression| lower(&expression, 1));
+        Ok(Self { node: Arc::new(node.map_err(|error| error.in_text(&source))?), text: source })
+    }
+
+    /// The text that was parsed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The columns that the expression names, as written, each once, in order of first use.
+    ///
+    /// A name may differ in case from the schema's: [`Bound::columns`] has the names to read.
+    pub fn columns(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        collect(&self.node, &mut names);
+        names
+    }
+
+    /// Checks the names and types against a schema, before any data is read.
+    ///
+    /// # Errors
+    /// Unknown and ambiguous columns (with the valid ones), operands whose types do not go together, patterns that are
+    /// invalid; each with its place.
+    pub fn bind(&self, schema: &Schema) -> Result<Bound, ExprError> {
+        let mut scope = Scope { schema, used: Vec::new() };
+        let plan = scope.bind(&self.node).map_err(|error| error.in_text(&self.text))?;
+        let place = self.node.position;
+        let (columns, types) = scope.used.into_iter().unzip();
+        Ok(Bound { text: Arc::clone(&self.text), excerpt: self.node.excerpt(), place, plan, columns, types })
+    }
+}
+
+fn collect(node: &Node, names: &mut Vec<String>) {
+    if let Kind::Column(name) = &node.kind
+        && !names.contains(name)
+    {
+        names.push(name.clone());
+    }
+    for child in node.kind.children() {
+        collect(child, names);
+    }
+}
+
+impl FromStr for Expression {
+    type Err = ExprError;
+
+    fn from_str(text: &str) -> Result<Self, ExprError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.text)
+    }
+}
+
+/// An expression that has been checked against a schema. It can be shared between threads and used for every batch that
+/// has its columns.
+#[derive(Debug)]
+pub struct Bound {
+    text: Arc<str>,
+    excerpt: String,
+    place: Option<crate::Position>,
+    plan: Plan,
+    columns: Vec<String>,
+    types: Vec<DataType>,
+}
+
+impl Bound {
+    /// The columns to read, by their names in the schema, in order of first use. A batch may hold others beside them, in
+    /// any order.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The Arrow type of [`Self::evaluate`]: `Boolean`, `Int64`, `UInt64`, `Float64`, `LargeUtf8`,
+    /// `FixedSizeBinary(16)` for a uid, `Null` for a bare `NULL`, or the column's own type for a bare column of any other.
+    pub fn output_type(&self) -> DataType {
+        self.plan.type_.data_type()
+    }
+
+    /// The text that was parsed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Refuses an expression that is not boolean: what [`Self::mask`] would say, without a batch.
+    ///
+    /// # Errors
+    /// [`ExprErrorKind::WrongType`] that names the type found.
+    pub fn check_boolean(&self) -> Result<(), ExprError> {
+        if matches!(self.plan.type_, Type::Boolean | Type::Null) {
+            return Ok(());
+        }
+        let error = ExprError::from(ExprErrorKind::WrongType {
+            expression: self.excerpt.clone(),
+            found: self.plan.type_.name(),
+            expected: "boolean".to_owned(),
+            context: "a condition".to_owned(),
+        });
+        let error =
+            if self.plan.type_.is_number() { error.with_hint("compare it, as in x > 0") } else { error };
+        Err(error.at(self.place).in_text(&self.text))
+    }
+
+    /// One value for each row of the batch, in its order.
+    ///
+    /// # Errors
+    /// A batch without a column, or with another type than was bound; a whole number out of range; a `CAST` of a value
+    /// that does not fit. Each names the row of the batch.
+    pub fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, ExprError> {
+        self.evaluate_batch(batch).map_err(|error| error.in_text(&self.text))
+    }
+
+    fn evaluate_batch(&self, batch: &RecordBatch) -> Result<ArrayRef, ExprError> {
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (name, expected) in self.columns.iter().zip(&self.types) {
+            let column = batch.column_by_name(name);
+            match column {
+                Some(column) if column.data_type() == expected => columns.push(normalise(column)?),
+                other => {
+                    return Err(ExprErrorKind::BatchMismatch {
+                        column: name.clone(),
+                        expected: expected.to_string(),
+                        found: other.map_or("nothing".to_owned(), |column| column.data_type().to_string()),
+                    }
+                    .into());
+                }
+            }
+        }
+        evaluate_rows(&self.plan, &columns, batch.num_rows())
+    }
+
+    /// The expression as a condition: true, false, or null (unknown) for each row of the batch. `WHERE` keeps the rows
+    /// that are true; the caller can tell false from null, and give the latter a reason of its own.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`] and [`Self::check_boolean`].
+    pub fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray, ExprError> {
+        self.check_boolean()?;
+        let values = self.evaluate(batch)?;
+        if self.plan.type_ == Type::Null {
+            return Ok(BooleanArray::new_null(values.len()));
+        }
+        Ok(values.as_boolean().clone())
+    }
+}
