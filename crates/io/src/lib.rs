@@ -9,7 +9,9 @@ pub mod pattern;
 pub mod pickle;
 pub mod storage;
 pub mod subset;
+pub mod tables;
 pub mod tar;
+pub mod uids;
 
 pub use array::ArrayReader;
 pub use commit::{
@@ -18,3 +20,5 @@ pub use commit::{
 };
 pub use error::{IoError, Result};
 pub use storage::{Location, ReadAt, SourceFile, Storage};
+pub use tables::{Batches, RowChoice, TableReader, TableWriter, uid_array, verdict_fields};
+pub use uids::stable_uid;

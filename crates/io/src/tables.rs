@@ -1,0 +1,393 @@
+//! Step tables and other parquet files of ours: written deterministically and under a temporary name, read column by column as a stream.
+//! Row groups are kept small, because the parquet writer holds one of them in memory.
+use crate::{AtomicFile, IoError, Location, Result, SourceFile, storage::ParquetSource};
+use arrow::{
+    array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions},
+    compute::BatchCoalescer,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use cribble_core::Uid;
+use parquet::{
+    arrow::{
+        ArrowWriter, ProjectionMask,
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
+    basic::{Compression, ZstdLevel},
+    errors::ParquetError,
+    file::properties::{EnabledStatistics, WriterProperties},
+};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A stream of batches, in row order. After an error it ends.
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
+/// Rows of a row group: with the columns of a step table a group takes a few megabytes while it is written.
+const ROW_GROUP_ROWS: usize = 128 * 1024;
+/// Rows are handed to the parquet writer in pieces of exactly this many: it ends pages only between pieces, so other cuts would give
+/// other bytes.
+const PIECE_ROWS: usize = 8 * 1024;
+/// The writer may also hold very wide rows; a group is closed at this size.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// The type of a uid in step tables: 16 big-endian bytes.
+pub const UID_TYPE: DataType = DataType::FixedSizeBinary(16);
+
+/// The fields that every step table begins with: `uid` (16 bytes), `keep` (flag), `reason` (text, null where kept).
+pub fn verdict_fields() -> [Field; 3] {
+    [
+        Field::new("uid", UID_TYPE, false),
+        Field::new("keep", DataType::Boolean, false),
+        Field::new("reason", DataType::Utf8, true),
+    ]
+}
+
+/// Uids as a column of step tables.
+pub fn uid_array(uids: &[Uid]) -> ArrayRef {
+    let mut bytes = Vec::with_capacity(uids.len() * 16);
+    for uid in uids {
+        bytes.extend_from_slice(&uid.to_bytes());
+    }
+    // 16 bytes for each: the lengths agree by construction.
+    Arc::new(FixedSizeBinaryArray::new(16, bytes.into(), None))
+}
+
+/// Writes one parquet file: zstd level 1, the same bytes for the same batches however they are cut. Nothing appears under the final
+/// name before [`TableWriter::finish`].
+pub struct TableWriter {
+    path: PathBuf,
+    schema: SchemaRef,
+    writer: ArrowWriter<AtomicFile>,
+    pieces: BatchCoalescer,
+    rows: u64,
+}
+
+impl TableWriter {
+    /// Starts a table.
+    pub fn create(path: impl Into<PathBuf>, schema: SchemaRef) -> Result<Self> {
+        let path = path.into();
+        let level =
+            ZstdLevel::try_new(1).map_err(|source| IoError::Parquet { path: path.clone(), source })?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_created_by("cribble".into())
+            .build();
+        let file = AtomicFile::create(&path)?;
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))
+            .map_err(|source| IoError::Parquet { path: path.clone(), source })?;
+        let pieces = BatchCoalescer::new(schema.clone(), PIECE_ROWS);
+        Ok(Self { path, schema, writer, pieces, rows: 0 })
+    }
+
+    /// Appends rows. The columns must be those of the schema.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let table = |source| IoError::Arrow { path: self.path.clone(), source };
+        self.pieces.push_batch(batch.clone()).map_err(table)?;
+        self.rows += batch.num_rows() as u64;
+        self.pass_on()
+    }
+
+    fn pass_on(&mut self) -> Result<()> {
+        while let Some(piece) = self.pieces.next_completed_batch() {
+            self.writer.write(&piece).map_err(|source| parquet_error(&self.path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Appends rows given as columns in the order of the schema.
+    pub fn write_columns(&mut self, columns: Vec<ArrayRef>) -> Result<()> {
+        let batch = RecordBatch::try_new(self.schema.clone(), columns)
+            .map_err(|source| IoError::Arrow { path: self.path.clone(), source })?;
+        self.write(&batch)
+    }
+
+    /// Commits the file and returns its rows.
+    pub fn finish(mut self) -> Result<u64> {
+        self.pieces
+            .finish_buffered_batch()
+            .map_err(|source| IoError::Arrow { path: self.path.clone(), source })?;
+        self.pass_on()?;
+        let file = self.writer.into_inner().map_err(|source| parquet_error(&self.path, source))?;
+        file.commit()?;
+        Ok(self.rows)
+    }
+}
+
+impl std::fmt::Debug for TableWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TableWriter({}, {} rows)", self.path.display(), self.rows)
+    }
+}
+
+/// A failed write inside the parquet library is a write error of ours again, so that its kind (disk full) and hint survive.
+fn parquet_error(path: &Path, source: ParquetError) -> IoError {
+    match source {
+        ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
+            Ok(error) => IoError::write(path, "write", None, *error),
+            Err(inner) => IoError::Parquet { path: path.into(), source: ParquetError::External(inner) },
+        },
+        source => IoError::Parquet { path: path.into(), source },
+    }
+}
+
+/// The parquet library panics on some damaged files. That is a fault of the file, so it becomes an error that names it.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> T) -> Result<T> {
+    // What the work has touched is thrown away after a panic: the caller returns the error and never uses it again.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        IoError::malformed(
+            path,
+            "parquet",
+            None,
+            "good pages",
+            said.unwrap_or("damage that the decoder stumbles over"),
+        )
+        .with_hint("the file is damaged: fetch it again")
+    })
+}
+
+/// Which rows of a parquet file are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowChoice {
+    /// All.
+    All,
+    /// Whole row groups.
+    Groups(Range<usize>),
+    /// A range of rows.
+    Rows(Range<u64>),
+}
+
+/// An open parquet file, ours or anybody's. Holds the footer, nothing else.
+#[derive(Clone)]
+pub struct TableReader {
+    file: SourceFile,
+    metadata: ArrowReaderMetadata,
+}
+
+impl TableReader {
+    /// Opens a local file and reads its footer.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self> {
+        Self::from_file(SourceFile::open_local(path)?)
+    }
+
+    /// Reads the footer of an open file.
+    pub fn from_file(file: SourceFile) -> Result<Self> {
+        let load = || ArrowReaderMetadata::load(&ParquetSource(file.bytes()), ArrowReaderOptions::new());
+        let metadata = guarded(file.path(), load)?
+            .map_err(|source| IoError::Parquet { path: file.path().into(), source })?;
+        Ok(Self { file, metadata })
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Location {
+        self.file.location()
+    }
+
+    /// The columns, in file order.
+    pub fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.group_rows().iter().sum()
+    }
+
+    /// Rows of each row group. Negative counts of a damaged footer read as 0.
+    pub fn group_rows(&self) -> Vec<u64> {
+        self.metadata
+            .metadata()
+            .row_groups()
+            .iter()
+            .map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+            .collect()
+    }
+
+    /// The position of a column, or an error that lists those that exist.
+    pub fn column(&self, name: &str) -> Result<usize> {
+        self.schema().index_of(name).map_err(|_| IoError::MissingColumn {
+            path: self.file.path().into(),
+            name: name.into(),
+            available: self.schema().fields().iter().map(|field| field.name().clone()).collect(),
+        })
+    }
+
+    /// Streams the named columns, in the order of the names, in batches of at most `batch_rows` rows. Other columns are not decoded.
+    /// No names at all give batches that have rows and no columns.
+    pub fn read(
+        &self,
+        columns: &[impl AsRef<str>],
+        choice: &RowChoice,
+        batch_rows: usize,
+    ) -> Result<Batches> {
+        let path: PathBuf = self.file.path().into();
+        let wanted: Vec<usize> =
+            columns.iter().map(|name| self.column(name.as_ref())).collect::<Result<_>>()?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            ParquetSource(self.file.bytes()),
+            self.metadata.clone(),
+        );
+        let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
+        let mut builder = builder.with_projection(mask).with_batch_size(batch_rows.max(1));
+        builder = match choice {
+            RowChoice::All => builder,
+            RowChoice::Groups(groups) => builder.with_row_groups(groups.clone().collect()),
+            RowChoice::Rows(rows) => builder
+                .with_offset(rows.start as usize)
+                .with_limit((rows.end.saturating_sub(rows.start)) as usize),
+        };
+        let mut reader = guarded(&path, || builder.build())?
+            .map_err(|source| IoError::Parquet { path: path.clone(), source })?;
+        // The reader gives file order; `order` puts the columns as they were asked for.
+        let mut sorted = wanted.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let order: Vec<usize> =
+            wanted.iter().map(|index| sorted.partition_point(|have| have < index)).collect();
+        let fields: Vec<_> = wanted.iter().map(|&index| self.schema().fields()[index].clone()).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let mut ended = false;
+        Ok(Box::new(std::iter::from_fn(move || {
+            if ended {
+                return None;
+            }
+            let next = match guarded(&path, || reader.next()) {
+                Ok(next) => next?.map_err(|source| IoError::Arrow { path: path.clone(), source }),
+                Err(error) => Err(error),
+            };
+            let batch = next.and_then(|batch| {
+                let columns = order.iter().map(|&at| batch.column(at).clone()).collect();
+                let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+                RecordBatch::try_new_with_options(schema.clone(), columns, &options)
+                    .map_err(|source| IoError::Arrow { path: path.clone(), source })
+            });
+            ended = batch.is_err();
+            Some(batch)
+        })))
+    }
+
+    /// The uids of the column `uid`, in row order. Allocates 16 bytes a row.
+    pub fn uids(&self, choice: &RowChoice) -> Result<Vec<Uid>> {
+        let mut uids = Vec::new();
+        let first_row = match choice {
+            RowChoice::All => 0,
+            RowChoice::Groups(groups) => self.group_rows().iter().take(groups.start).sum(),
+            RowChoice::Rows(rows) => rows.start,
+        };
+        for batch in self.read(&["uid"], choice, 64 * 1024)? {
+            let batch = batch?;
+            crate::uids::append_uids(
+                batch.column(0),
+                self.file.path(),
+                first_row + uids.len() as u64,
+                &mut uids,
+            )?;
+        }
+        Ok(uids)
+    }
+}
+
+impl std::fmt::Debug for TableReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TableReader({}, {} rows)", self.file.location(), self.rows())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{AsArray, BooleanArray, Float32Array, Int32Array, StringArray};
+
+    fn table(path: &Path, rows: usize, piece: usize) -> Vec<Uid> {
+        let mut fields = verdict_fields().to_vec();
+        fields.push(Field::new("cluster", DataType::Int32, true));
+        fields.push(Field::new("sim", DataType::Float32, true));
+        let mut writer = TableWriter::create(path, Arc::new(Schema::new(fields))).unwrap();
+        let uids: Vec<Uid> = (0..rows as u128).map(|row| Uid(row * 0x1_0001_0001_0001_0001)).collect();
+        for start in (0..rows).step_by(piece) {
+            let range = start..(start + piece).min(rows);
+            writer
+                .write_columns(vec![
+                    uid_array(&uids[range.clone()]),
+                    Arc::new(range.clone().map(|row| Some(row % 3 == 0)).collect::<BooleanArray>()),
+                    Arc::new(
+                        range.clone().map(|row| (row % 3 != 0).then_some("where")).collect::<StringArray>(),
+                    ),
+                    Arc::new(
+                        range.clone().map(|row| (row % 5 != 0).then_some(row as i32)).collect::<Int32Array>(),
+                    ),
+                    Arc::new(range.clone().map(|row| Some(row as f32)).collect::<Float32Array>()),
+                ])
+                .unwrap();
+        }
+        assert_eq!(writer.finish().unwrap(), rows as u64);
+        uids
+    }
+
+    #[test]
+    fn columns_come_back_in_the_order_asked_and_bytes_do_not_depend_on_batches() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
+        let uids = table(&a, 300_000, 300_000);
+        table(&b, 300_000, 7_777);
+        assert!(
+            std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(),
+            "the same rows must give the same bytes"
+        );
+        let reader = TableReader::open(&a).unwrap();
+        assert_eq!((reader.rows(), reader.group_rows().len()), (300_000, 3));
+        assert_eq!(reader.uids(&RowChoice::All).unwrap(), uids);
+        assert_eq!(reader.uids(&RowChoice::Groups(1..2)).unwrap(), uids[131_072..262_144]);
+        assert_eq!(reader.uids(&RowChoice::Rows(5..262_150)).unwrap(), uids[5..262_150]);
+        let mut row = 0;
+        for batch in reader.read(&["sim", "uid", "cluster", "sim"], &RowChoice::All, 1000).unwrap() {
+            let batch = batch.unwrap();
+            assert!(batch.num_rows() <= 1000);
+            assert_eq!(batch.schema().field(1).name(), "uid");
+            let (sims, again) = (batch.column(0), batch.column(3));
+            assert_eq!(sims, again);
+            for &sim in sims.as_primitive::<arrow::datatypes::Float32Type>().values() {
+                assert_eq!(sim, row as f32);
+                row += 1;
+            }
+        }
+        assert_eq!(row, 300_000);
+        let none: [&str; 0] = [];
+        let total: usize =
+            reader.read(&none, &RowChoice::All, 1 << 20).unwrap().map(|b| b.unwrap().num_rows()).sum();
+        assert_eq!(total, 300_000);
+        assert!(reader.read(&["cluste"], &RowChoice::All, 10).err().unwrap().to_string().contains("cluster"));
+    }
+
+    #[test]
+    fn unfinished_and_empty_tables_and_cut_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        drop(TableWriter::create(&path, Arc::new(Schema::new(verdict_fields().to_vec()))).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        table(&path, 0, 1);
+        assert!(TableReader::open(&path).unwrap().uids(&RowChoice::All).unwrap().is_empty());
+        table(&path, 2000, 500);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in (0..whole.len()).step_by(97).chain(whole.len() - 40..whole.len()) {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let error = TableReader::open(&path).and_then(|t| t.uids(&RowChoice::All)).unwrap_err();
+            assert!(error.to_string().contains("a.parquet"), "{error}");
+        }
+        for at in (0..whole.len()).step_by(41) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x41;
+            std::fs::write(&path, &damaged).unwrap();
+            let _ = TableReader::open(&path).and_then(|t| t.uids(&RowChoice::All));
+        }
+    }
+}
