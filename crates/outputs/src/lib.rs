@@ -1,1 +1,2 @@
 //! placeholder while the workspace is laid out
+pub mod report;

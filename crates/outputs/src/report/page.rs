@@ -1,0 +1,122 @@
+//! The page as a whole: head, header, order of sections. Style and script are files of their own, put in as they are; everything else goes
+//! through `maud`, which escapes.
+use cribble_core::RunReport;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::format::{bytes, clip, count, counted, percent, seconds, share, shorten};
+use super::{examples, funnel, planted, selection, step};
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+/// The browser itself refuses whatever is not in the file.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+/// Steps that get a section of their own.
+const MOST_STEPS: usize = 60;
+
+/// The whole document.
+pub fn render(report: &RunReport) -> Markup {
+    let selection = &report.selection;
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="generator" content={ "cribble " (clip(&report.program_version, 40)) };
+                link rel="icon" href="data:,";
+                title { "Cribble: " (count(selection.kept)) " of " (counted(selection.seen, "row", "rows")) " kept, " (clip(&report.input.path, 80)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                a.skip href="#funnel" { "Skip to the funnel" }
+                (header(report))
+                (navigation(report))
+                main {
+                    (funnel::render(report))
+                    @for (place, one) in report.steps.iter().enumerate().take(MOST_STEPS) { (step::render(place, one)) }
+                    @if report.steps.len() > MOST_STEPS {
+                        p.small { "… and " (counted((report.steps.len() - MOST_STEPS) as u64, "more step", "more steps")) ", which report.json has." }
+                    }
+                    (selection::render(report))
+                    @if let Some(value) = &report.planted { (planted::render(value)) }
+                    (examples::render(report))
+                }
+                (footer(report))
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    }
+}
+
+fn header(report: &RunReport) -> Markup {
+    let (selection, input) = (&report.selection, &report.input);
+    html! {
+        header {
+            div.top {
+                p.eyebrow { "Cribble report" }
+                button #theme type="button" hidden { "Theme" }
+            }
+            h1 { @if input.path.is_empty() { "A run without a named input" } @else { bdi { (shorten(&input.path, 240)) } } }
+            p.headline {
+                span.big { (count(selection.kept)) }
+                " of " (counted(selection.seen, "row", "rows")) " kept"
+                span.quiet { (percent(selection.kept, selection.seen)) }
+            }
+            dl.tiles {
+                div {
+                    dt { "input" } dd { (counted(input.rows, "row", "rows")) }
+                    p { @if !input.layout.is_empty() { (clip(&input.layout, 60)) ", " } (counted(input.shards, "shard", "shards")) }
+                }
+                div { dt { "time" } dd { (seconds(report.seconds)) } p { "the last session, " (counted(report.threads, "thread", "threads")) } }
+                (memory(report))
+                div {
+                    dt { "program" } dd { "cribble " (clip(&report.program_version, 40)) }
+                    @if !input.fingerprint.is_empty() { p { "input " code { (input.fingerprint.chars().take(12).collect::<String>()) } } }
+                }
+            }
+        }
+    }
+}
+
+fn memory(report: &RunReport) -> Markup {
+    let (peak, limit) = (report.peak_memory_bytes, report.memory_limit_bytes);
+    html! {
+        div {
+            dt { "memory" }
+            @if peak == 0 { dd { "–" } p { "the system did not say" } }
+            @else {
+                dd { (bytes(peak)) }
+                @if limit > 0 {
+                    p { "peak, limit " (bytes(limit)) @if peak > limit { b { " exceeded" } } }
+                    span.meter aria-hidden="true" { span class=(if peak > limit { "over" } else { "within" }) style={ (format!("width:{:.1}%", share(peak, limit) * 100.0)) } {} }
+                } @else { p { "peak, no limit" } }
+            }
+        }
+    }
+}
+
+fn navigation(report: &RunReport) -> Markup {
+    html! {
+        nav aria-label="sections" {
+            a href="#funnel" { "Funnel" }
+            @for (place, one) in report.steps.iter().enumerate().take(MOST_STEPS) { a href={ "#step-" (place + 1) } { (clip(&one.step, 24)) } }
+            a href="#selection" { "Selection" }
+            @if report.planted.is_some() { a href="#planted" { "Planted" } }
+            @if !report.examples.is_empty() { a href="#examples" { "Examples" } }
+        }
+    }
+}
+
+fn footer(report: &RunReport) -> Markup {
+    html! {
+        footer {
+            p {
+                "Written by cribble " (clip(&report.program_version, 40)) ". Every figure here stands in " code { "report.json" }
+                " beside this file (schema " (report.schema_version) "). The page is complete without a network."
+            }
+        }
+    }
+}
