@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 mod caption;
 mod draw;
+mod embed;
 mod error;
 mod generate;
 mod kinds;

@@ -1,7 +1,6 @@
 //! From a sample to JPEG bytes: draw the original, edit its pixels, encode. Twins are computed from the original's pixels, never drawn anew.
 use crate::DemoError;
 use crate::draw::palette::PALETTE;
-use crate::draw::table::Art;
 use crate::draw::{Canvas, Look};
 use crate::random::{Purpose, Stream};
 use crate::sample::{Edit, Latents, Sample};

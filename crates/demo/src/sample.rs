@@ -175,6 +175,11 @@ impl World {
             .unwrap_or(0)
     }
 
+    /// The row of the original that a row shows; the row itself where it is no twin.
+    pub fn source_of(&self, row: u64) -> u64 {
+        self.source(row, self.kind(row))
+    }
+
     /// The parameters of the picture of an original (not of a twin: ask for its source).
     pub fn latents(&self, source: u64) -> Latents {
         let mut stream = self.stream(Purpose::Latents, source);
@@ -274,7 +279,7 @@ impl World {
 
     /// The concept that a row shows.
     fn concept(&self, row: u64) -> usize {
-        self.latents(self.source(row, self.kind(row))).concept
+        self.latents(self.source_of(row)).concept
     }
 
     fn caption(&self, row: u64, concept: usize) -> CaptionPlan {
@@ -303,7 +308,7 @@ impl World {
 
     /// The picture that the caption of `row` tells of.
     pub fn told(&self, plan: &CaptionPlan) -> Latents {
-        self.latents(self.source(plan.row, self.kind(plan.row)))
+        self.latents(self.source_of(plan.row))
     }
 
     /// Everything about a row.

@@ -119,7 +119,9 @@ pub(super) fn pie_chart(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
 pub(super) fn playing_card(brush: &mut Brush, look: &Look, random: &mut Stream) {
     brush.rect([-0.60, -0.90, 0.68, 0.97], 0.1, [0.22, 0.22, 0.24]);
     brush.rect([-0.66, -0.95, 0.62, 0.92], 0.1, [0.99, 0.99, 0.97]);
-    let suit = (look.style * 3.99) as u32;
+    // Diamonds and hearts are red, spades and clubs black.
+    let black = look.main[0] < 0.3;
+    let suit = if black { 2 } else { 0 } + u32::from(look.style > 0.5);
     let pip = |brush: &mut Brush, x: f32, y: f32, s: f32| match suit {
         0 => brush.polygon(&[(x, y - s), (x + s * 0.75, y), (x, y + s), (x - s * 0.75, y)], look.main),
         1 | 2 => {

@@ -167,7 +167,7 @@ pub(super) fn gradient(canvas: &mut Canvas, look: &Look, _: &mut Stream) {
 pub(super) fn plaid(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
     let scale = 0.6 + 0.35 * look.size;
     let (place, unit) = (turned(look.turn, scale), canvas.unit() / scale);
-    let thin = random.between(0.04, 0.08);
+    let thin = random.between(0.02, 0.045);
     canvas.paint(|x, y| {
         let (u, v) = place(x, y);
         let bands = |t: f32| {
@@ -318,7 +318,6 @@ pub(super) fn forest(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
 }
 
 pub(super) fn planets(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
-    super::Setting::Night.colors(look.accent);
     let (half_x, half_y) = canvas.half();
     let seed = random.next() as u32;
     canvas.paint(|x, y| {
