@@ -22,6 +22,8 @@ pub mod quota;
 mod random;
 pub mod rows;
 mod scan;
+#[cfg(test)]
+mod testing;
 
 pub use components::UnionFind;
 pub use kmeans::{IterationStats, KMeans, KMeansError, KMeansOptions};

@@ -23,7 +23,6 @@ pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], 
         Panel { rows, squares: &row_squares, dim },
         Panel { rows: centroids, squares: &centroid_squares, dim },
         &mut best,
-        1,
         |_, _| k,
         |tile, _, best| {
             let width = tile.sources.len();
@@ -65,7 +64,6 @@ pub fn nearest_many(
         Panel { rows, squares: &row_squares, dim },
         Panel { rows: centroids, squares: &centroid_squares, dim },
         &mut lists,
-        1,
         |_, _| k,
         |tile, _, lists| {
             let mut spare = Vec::new();
@@ -79,5 +77,97 @@ pub fn nearest_many(
             *label = best.index as u32;
             *sim = best.sim;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rows::similarity,
+        testing::{DIMS, Kind, SIZES, in_pool, kinds, table},
+    };
+    use proptest::prelude::*;
+
+    /// All pairs, sorted: what both functions promise to equal.
+    fn sorted(rows: &[f32], centroids: &[f32], dim: usize, p: usize) -> (Vec<u32>, Vec<f32>) {
+        let (mut labels, mut sims) = (Vec::new(), Vec::new());
+        for row in rows.chunks_exact(dim) {
+            let mut all: Vec<(f32, u32)> = centroids
+                .chunks_exact(dim)
+                .enumerate()
+                .map(|(c, other)| (similarity(row, other), c as u32))
+                .collect();
+            all.sort_by(|a, b| b.0.partial_cmp(&a.0).unwrap().then(a.1.cmp(&b.1)));
+            labels.extend(all[..p].iter().map(|pair| pair.1));
+            sims.extend(all[..p].iter().map(|pair| pair.0));
+        }
+        (labels, sims)
+    }
+
+    fn check(rows: &[f32], centroids: &[f32], dim: usize, p: usize) {
+        let n = rows.len() / dim;
+        for threads in [1, 2, 3] {
+            let (mut labels, mut sims) = (vec![9; n * p], vec![9.0; n * p]);
+            in_pool(threads, || nearest_many(rows, centroids, dim, p, &mut labels, &mut sims));
+            assert_eq!((labels, sims), sorted(rows, centroids, dim, p));
+            let (mut labels, mut sims) = (vec![9; n], vec![9.0; n]);
+            in_pool(threads, || nearest(rows, centroids, dim, &mut labels, &mut sims));
+            assert_eq!((labels, sims), sorted(rows, centroids, dim, 1));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn equals_sorting_all_pairs(
+            kind in kinds(), seed: u64,
+            n in prop::sample::select(&SIZES[1..]), k in prop::sample::select(&SIZES[1..]),
+            dim in prop::sample::select(&DIMS[..]), p in 1usize..24,
+        ) {
+            let n = n.min(257);
+            check(&table(kind, n, dim, seed), &table(kind, k, dim, seed ^ 1), dim, p.min(k));
+            // Rows against themselves: exact copies on both sides.
+            let both = table(kind, k.min(300), dim, seed);
+            check(&both, &both, dim, p.min(k.min(300)));
+        }
+    }
+
+    #[test]
+    fn wide_rows_within_the_error_bound_of_each_other() {
+        // Perturbed by far less than the kernel's error bound, so that only the exact score can tell them apart.
+        let dim = 768;
+        let rows = table(Kind::NearCopies, 300, dim, 5);
+        check(&rows, &rows[..260 * dim], dim, 7);
+    }
+
+    #[test]
+    fn identical_centroids_give_the_lowest_index() {
+        let row = table(Kind::Random, 1, 40, 3);
+        let centroids = row.repeat(1025);
+        let (mut labels, mut sims) = (vec![9; 1], vec![9.0; 1]);
+        nearest(&row, &centroids, 40, &mut labels, &mut sims);
+        assert_eq!((labels[0], sims[0]), (0, similarity(&row, &row)));
+    }
+
+    #[test]
+    fn no_rows_and_rows_without_a_direction() {
+        nearest(&[], &[], 4, &mut [], &mut []);
+        nearest_many(&[], &[], 4, 3, &mut [], &mut []);
+        let rows = [0.0, 0.0, f32::NAN, 0.0, f32::INFINITY, 1.0];
+        let (mut labels, mut sims) = (vec![9; 3], vec![9.0; 3]);
+        nearest(&rows, &[1.0, 0.0, 0.0, 1.0], 2, &mut labels, &mut sims);
+        assert_eq!(labels, [0, 0, 0]);
+        assert!(sims[0] == 0.0 && sims[1].is_nan() && sims[2] == f32::INFINITY);
+        let (mut labels, mut sims) = (vec![9; 6], vec![9.0; 6]);
+        nearest_many(&rows, &[1.0, 0.0, 0.0, 1.0], 2, 2, &mut labels, &mut sims);
+        assert_eq!(labels[..4], [0, 1, 0, 1]);
+        assert_eq!(sims[2], f32::NEG_INFINITY);
+    }
+
+    #[test]
+    fn rows_that_overflow_the_kernel_are_still_exact() {
+        let rows = [3e30f32, -2e30, 1e30, 1e-40, 0.5, 2.0];
+        check(&rows, &[1e30, 1.0, -1e30, 3e30, 1e30, 1e20], 2, 3);
     }
 }

@@ -3,7 +3,7 @@
 //! The decision to question: the dot product is summed in 32 interleaved `f64` lanes, not left to right. Thirty-two lanes are what
 //! four 512-bit registers hold, so the loop vectorises; and since a product of two `f32` is exact in `f64`, a fused multiply-add gives
 //! the same bits as a product and a sum, so every instruction set computes the same number.
-use gemm_common::pulp::Arch;
+use gemm_common::pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 use std::{error::Error, fmt};
 
@@ -219,10 +219,7 @@ pub fn largest_length_error(rows: &[f32], dim: usize) -> f64 {
 #[inline]
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len(), "a dot product needs rows of one length");
-    Arch::new().dispatch(
-        #[inline(always)]
-        || dot_body(a, b),
-    )
+    Arch::new().dispatch(Dot { a, b })
 }
 
 /// The similarity of two unit rows, in [-1, 1] up to rounding: [`dot`] rounded to `f32`. This is the number that every function of this
@@ -232,25 +229,36 @@ pub fn similarity(a: &[f32], b: &[f32]) -> f32 {
     dot(a, b) as f32
 }
 
-#[inline(always)]
-fn dot_body(a: &[f32], b: &[f32]) -> f64 {
-    let mut lanes = [0.0f64; LANES];
-    let (a_blocks, a_tail) = a.as_chunks::<LANES>();
-    let (b_blocks, b_tail) = b.as_chunks::<LANES>();
-    for (x, y) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..LANES {
-            lanes[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+/// The sum as a value with a method: `pulp` compiles the method once an instruction set and calls the best one. A closure would do, but
+/// was measured not to be inlined there, and so to stay at the oldest instruction set.
+struct Dot<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl NullaryFnOnce for Dot<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn call(self) -> f64 {
+        let mut lanes = [0.0f64; LANES];
+        let (a_blocks, a_tail) = self.a.as_chunks::<LANES>();
+        let (b_blocks, b_tail) = self.b.as_chunks::<LANES>();
+        for (x, y) in a_blocks.iter().zip(b_blocks) {
+            for lane in 0..LANES {
+                lanes[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+            }
         }
-    }
-    for (lane, (x, y)) in a_tail.iter().zip(b_tail).enumerate() {
-        lanes[lane] += f64::from(*x) * f64::from(*y);
-    }
-    let mut width = LANES / 2;
-    while width > 0 {
-        for lane in 0..width {
-            lanes[lane] += lanes[lane + width];
+        for (lane, (x, y)) in a_tail.iter().zip(b_tail).enumerate() {
+            lanes[lane] += f64::from(*x) * f64::from(*y);
         }
-        width /= 2;
+        let mut width = LANES / 2;
+        while width > 0 {
+            for lane in 0..width {
+                lanes[lane] += lanes[lane + width];
+            }
+            width /= 2;
+        }
+        lanes[0]
     }
-    lanes[0]
 }

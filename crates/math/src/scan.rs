@@ -211,14 +211,12 @@ fn cutoff(reached: f64, error: f64) -> f32 {
     if cut.is_nan() { f32::NEG_INFINITY } else { cut }
 }
 
-/// Scores every target against every source, tile by tile, in parallel over targets. For each tile of targets `state` chunks line up
-/// (`per_target` items a row); `visit` sees the tiles of one target tile in ascending order of sources. `reach(first, end)` says how
+/// Scores every target against every source, tile by tile, in parallel over targets. `state` has one item a target; `visit` sees the tiles of one target tile in ascending order of sources. `reach(first, end)` says how
 /// many leading sources the targets `first..end` need at all.
 pub(crate) fn for_tiles<S: Send>(
     targets: Panel<'_>,
     sources: Panel<'_>,
     state: &mut [S],
-    per_target: usize,
     reach: impl Fn(usize, usize) -> usize + Sync,
     visit: impl Fn(&Tile<'_>, usize, &mut [S]) + Sync,
 ) {
@@ -227,11 +225,14 @@ pub(crate) fn for_tiles<S: Send>(
         .step_by(SOURCE_TILE)
         .map(|start| sources.part(start, (start + SOURCE_TILE).min(sources.len())).longest())
         .collect();
-    state.par_chunks_mut(TARGET_TILE * per_target).enumerate().for_each_init(
+    // Smaller tiles where there would be too few to share out. No result depends on them.
+    let share = targets.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(32);
+    let target_tile = share.clamp(64, TARGET_TILE);
+    state.par_chunks_mut(target_tile).enumerate().for_each_init(
         Vec::new,
         |scores: &mut Vec<f32>, (tile, state)| {
-            let first = tile * TARGET_TILE;
-            let end = (first + TARGET_TILE).min(targets.len());
+            let first = tile * target_tile;
+            let end = (first + target_tile).min(targets.len());
             let part = targets.part(first, end);
             let reach = reach(first, end).min(sources.len());
             for start in (0..reach).step_by(SOURCE_TILE) {

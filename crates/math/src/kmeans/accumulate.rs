@@ -3,7 +3,7 @@
 //! The decision to question: values are rounded to multiples of 2⁻³⁰. Each row adds at most 2⁻³¹ of error to a coordinate of the sum, so the
 //! mean is within 5e-10, far below the 6e-8 of an `f32`; and 2³³ unit rows fit a sum.
 use crate::rows::dot;
-use gemm_common::pulp::Arch;
+use gemm_common::pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 /// One unit of the sums.
@@ -81,18 +81,27 @@ impl Sums {
 
 /// Adds `round(value · 2³⁰)` of each value, ties to even.
 fn add_row(sum: &mut [i64], row: &[f32]) {
-    // Adding 1.5 · 2⁵² leaves the rounded integer in the low bits of the f64: conversion and rounding in one addition that every
-    // instruction set has. Right for |value| below 2²¹, which unit rows are by far.
-    const MAGIC: f64 = (3u64 << 51) as f64;
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for (sum, value) in sum.iter_mut().zip(row) {
-                let bits = (f64::from(*value) * SCALE + MAGIC).to_bits();
-                *sum = sum.wrapping_add(bits.wrapping_sub(MAGIC.to_bits()) as i64);
-            }
-        },
-    );
+    Arch::new().dispatch(AddRow { sum, row });
+}
+
+struct AddRow<'a> {
+    sum: &'a mut [i64],
+    row: &'a [f32],
+}
+
+impl NullaryFnOnce for AddRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        // Adding 1.5 · 2⁵² leaves the rounded integer in the low bits of the f64: conversion and rounding in one addition that every
+        // instruction set has. Right for |value| below 2²¹, which unit rows are by far.
+        const MAGIC: f64 = (3u64 << 51) as f64;
+        for (sum, value) in self.sum.iter_mut().zip(self.row) {
+            let bits = (f64::from(*value) * SCALE + MAGIC).to_bits();
+            *sum = sum.wrapping_add(bits.wrapping_sub(MAGIC.to_bits()) as i64);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -70,13 +70,14 @@ impl Block {
     }
 }
 
-/// Visits every pair of blocks (targets, sources) with sources not after targets: targets ascending, for each the sources ascending, the
+/// Cuts the source into blocks of `size` rows and visits every pair of them (targets, sources) with sources not after targets: targets ascending, for each the sources ascending, the
 /// diagonal last.
 pub(super) fn for_block_pairs(
     source: &dyn RowSource,
+    size: usize,
     mut visit: impl FnMut(BlockPair<'_>),
 ) -> Result<(), PairsError> {
-    let (len, size) = (source.len(), block_rows(source.dim()));
+    let len = source.len();
     let (mut targets, mut current, mut next) = (Block::default(), Block::default(), Block::default());
     for first_target in (0..len).step_by(size) {
         targets.load(source, first_target, (first_target + size).min(len))?;

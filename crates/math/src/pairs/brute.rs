@@ -45,7 +45,6 @@ pub fn earlier_max_of(
         Panel { rows: queries, squares: &query_squares, dim },
         Panel { rows: block, squares: &block_squares, dim },
         &mut running,
-        1,
         |_, _| usize::MAX,
         |tile, first, running| {
             for (target, best) in running.iter_mut().enumerate() {

@@ -4,12 +4,14 @@
 //! cell of millions of rows needs three blocks of memory (at most 16 MiB each, beside 8 bytes a row of result) instead of `n²`.
 mod blocks;
 mod brute;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     rows::{RowSource, SourceError},
     scan::{Best, for_tiles},
 };
-use blocks::{BlockPair, for_block_pairs};
+use blocks::{BlockPair, block_rows, for_block_pairs};
 pub use brute::{Earlier64, earlier_max_of};
 
 /// A pair search could not be done.
@@ -70,8 +72,8 @@ impl Earlier {
 /// threshold is computed in `f64`, then rounded, as PyTorch does with a Python scalar). False for NaN.
 ///
 /// The published code takes the maximum over the upper triangle of a matrix whose other entries are 0, so its `m_j` is never below 0. It
-/// decides the same for every `ε < 1`, where a clamped 0 is never above `1 − ε > 0`; for `ε > 1` the published code removes every row but… also the
-/// first, whose `m` is 0, while here a row without an earlier one always stays.
+/// decides the same for every `ε ≤ 1`, where neither a 0 nor a similarity below 0 is above `1 − ε ≥ 0`. For `ε > 1` it removes every row, the first
+/// of a cluster too, while here a row without an earlier one always stays.
 pub fn is_removed(sim: f32, epsilon: f64) -> bool {
     sim > (1.0 - epsilon) as f32
 }
@@ -84,9 +86,17 @@ pub fn is_removed(sim: f32, epsilon: f64) -> bool {
 /// about `n / (2·block)` times over (never again where it offers [`RowSource::as_slice`]). An all-zero row has similarity 0 to all.
 pub fn earlier_max(source: &dyn RowSource, visitor: Option<&[bool]>) -> Result<Vec<Earlier>, PairsError> {
     check(source, visitor)?;
+    earlier_max_in_blocks(source, visitor, block_rows(source.dim()))
+}
+
+fn earlier_max_in_blocks(
+    source: &dyn RowSource,
+    visitor: Option<&[bool]>,
+    size: usize,
+) -> Result<Vec<Earlier>, PairsError> {
     let mut result = Vec::with_capacity(source.len());
     let mut best = Vec::new();
-    for_block_pairs(source, |pair| {
+    for_block_pairs(source, size, |pair| {
         if best.is_empty() {
             best.resize(pair.targets.len(), Best::NONE);
         }
@@ -109,7 +119,6 @@ fn compete(pair: &BlockPair<'_>, visitor: Option<&[bool]>, best: &mut [Best]) {
         pair.targets,
         pair.sources,
         best,
-        1,
         |_, end| if pair.is_diagonal() { end } else { usize::MAX },
         |tile, first, best| {
             for (target, best) in best.iter_mut().enumerate() {
@@ -140,8 +149,18 @@ pub fn pairs_above(
     sink: &mut dyn FnMut(u32, u32, f32),
 ) -> Result<(), PairsError> {
     check(source, visitor)?;
+    pairs_above_in_blocks(source, visitor, threshold, block_rows(source.dim()), sink)
+}
+
+fn pairs_above_in_blocks(
+    source: &dyn RowSource,
+    visitor: Option<&[bool]>,
+    threshold: f32,
+    size: usize,
+    sink: &mut dyn FnMut(u32, u32, f32),
+) -> Result<(), PairsError> {
     let mut found: Vec<Vec<(u32, f32)>> = Vec::new();
-    for_block_pairs(source, |pair| {
+    for_block_pairs(source, size, |pair| {
         found.resize_with(found.len().max(pair.targets.len()), Vec::new);
         let width = pair.sources.len();
         for start in (0..width).step_by(blocks::STRIP) {
@@ -168,7 +187,6 @@ fn gather(
         pair.targets,
         pair.sources.part(start, end),
         found,
-        1,
         |_, last| if pair.is_diagonal() { last.saturating_sub(start) } else { usize::MAX },
         |tile, first, found| {
             for (target, found) in found.iter_mut().enumerate() {
