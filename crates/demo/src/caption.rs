@@ -288,7 +288,7 @@ mod tests {
             }
             seen.insert(text);
         }
-        assert!(seen.len() > 3500, "{} different captions of 5000", seen.len());
+        assert!(seen.len() > 3000, "{} different captions of 5000", seen.len());
     }
 
     #[test]

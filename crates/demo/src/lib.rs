@@ -14,11 +14,13 @@ mod error;
 mod generate;
 mod kinds;
 mod metadata;
+mod npz;
 mod options;
 mod random;
 mod render;
 mod sample;
 mod score;
+mod tars;
 mod truth;
 
 pub use error::DemoError;
