@@ -2,6 +2,7 @@
 //! Start with [`storage`] (where bytes come from) and [`commit`] (how files get their names); the formats stand on those two.
 mod array;
 mod commit;
+mod convert;
 mod error;
 pub mod npy;
 pub mod npz;
