@@ -74,3 +74,40 @@ impl UnionFind {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn equals_relabelling(n in 1usize..80, pairs in prop::collection::vec((0u32..80, 0u32..80), 0..120)) {
+            let mut sets = UnionFind::new(n);
+            let mut label: Vec<u32> = (0..n as u32).collect();
+            for (a, b) in pairs.into_iter().map(|(a, b)| (a % n as u32, b % n as u32)) {
+                let (from, to) = (label[a as usize].max(label[b as usize]), label[a as usize].min(label[b as usize]));
+                prop_assert_eq!(sets.union(a, b), from != to);
+                label.iter_mut().filter(|l| **l == from).for_each(|l| *l = to);
+            }
+            prop_assert_eq!(&sets.representatives(), &label);
+            for element in 0..n as u32 {
+                let size = label.iter().filter(|l| **l == label[element as usize]).count();
+                prop_assert_eq!(sets.size_of(element) as usize, size);
+            }
+        }
+    }
+
+    #[test]
+    fn none_and_a_long_chain() {
+        assert!(UnionFind::new(0).representatives().is_empty());
+        assert!(UnionFind::new(0).is_empty());
+        let mut sets = UnionFind::new(100_000);
+        for i in (1..100_000).rev() {
+            assert!(sets.union(i, i - 1));
+        }
+        assert!(sets.representatives().iter().all(|&r| r == 0));
+        assert_eq!((sets.len(), sets.size_of(70_000)), (100_000, 100_000));
+    }
+}

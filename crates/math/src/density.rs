@@ -89,3 +89,79 @@ pub fn softmax(c: &[f64], temperature: f64) -> Result<Vec<f64>, SoftmaxError> {
     }
     Ok(shares)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rows::similarity,
+        testing::{kinds, table},
+    };
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn d_inter_equals_sorting_all_others(kind in kinds(), seed: u64, k in 1usize..90, dim in 1usize..40, l in 0usize..30) {
+            let centroids = table(kind, k, dim, seed);
+            let row = |j: usize| &centroids[j * dim..(j + 1) * dim];
+            let found = d_inter(&centroids, dim, l);
+            for (j, found) in found.iter().enumerate() {
+                let mut sims: Vec<f32> = (0..k).filter(|&i| i != j).map(|i| similarity(row(j), row(i))).collect();
+                sims.sort_by(|a, b| b.total_cmp(a));
+                sims.truncate(l);
+                let mean = sims.iter().map(|s| 1.0 - f64::from(*s)).sum::<f64>() / sims.len() as f64;
+                let expected = if sims.is_empty() { 0.0 } else { mean };
+                prop_assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+            }
+        }
+
+        #[test]
+        fn softmax_adds_up_and_keeps_the_order(c in prop::collection::vec(-50.0f64..50.0, 1..40), t in 0.01f64..20.0) {
+            let shares = softmax(&c, t).unwrap();
+            prop_assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            for (a, x) in c.iter().zip(&shares) {
+                for (b, y) in c.iter().zip(&shares) {
+                    prop_assert!(a < b || x >= y);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn copies_of_a_centroid_are_others_at_no_distance() {
+        let centroids = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0];
+        assert_eq!(d_inter(&centroids, 2, 1), [0.0, 0.0, 1.0]);
+        assert_eq!(d_inter(&centroids, 2, 20), [0.5, 0.5, 1.0]);
+        assert_eq!(d_inter(&[1.0, 0.0], 2, 20), [0.0]);
+        assert!(d_inter(&[], 2, 20).is_empty());
+    }
+
+    #[test]
+    fn softmax_of_the_golden_case() {
+        let shares = softmax(&[0.2, 0.3, 0.4], 0.1).unwrap();
+        for (share, expected) in shares.iter().zip([0.0900, 0.2447, 0.6652]) {
+            assert!((share - expected).abs() < 5e-5);
+        }
+    }
+
+    #[test]
+    fn extreme_temperatures_and_empty_clusters() {
+        assert_eq!(softmax(&[1.0, 3.0, 3.0, 2.0], 1e-12).unwrap(), [0.0, 0.5, 0.5, 0.0]);
+        assert_eq!(softmax(&[1e300, 0.0], 1e-300).unwrap(), [1.0, 0.0]);
+        let c = complexity_of_members(&[0.5, 0.5, 0.4], &[f64::NAN, 0.2, 0.5], &[0, 3, 4]);
+        assert_eq!(c, [f64::NEG_INFINITY, 0.1, 0.2]);
+        assert_eq!(softmax(&c, 1e-9).unwrap(), [0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn what_has_no_softmax_is_an_error() {
+        for found in [0.0, -1.0, f64::INFINITY] {
+            assert_eq!(softmax(&[1.0], found), Err(SoftmaxError::Temperature { found }));
+        }
+        assert!(matches!(softmax(&[1.0], f64::NAN), Err(SoftmaxError::Temperature { .. })));
+        assert!(matches!(softmax(&[1.0, f64::NAN], 0.1), Err(SoftmaxError::Complexity { cluster: 1, .. })));
+        assert_eq!(softmax(&[], 0.1), Err(SoftmaxError::NoCluster { clusters: 0 }));
+        assert_eq!(softmax(&[f64::NEG_INFINITY], 0.1), Err(SoftmaxError::NoCluster { clusters: 1 }));
+    }
+}

@@ -39,3 +39,47 @@ pub fn choose(points: &[(usize, f64)]) -> Option<usize> {
     }
     chosen.or(lowest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_knee_of_a_bent_line_is_found_in_any_order() {
+        // Falls steeply down to k = 80, then hardly: two straight lines on log k.
+        let dist =
+            |k: f64| if k <= 80.0 { 0.6 - 0.1 * (k / 10.0).log2() } else { 0.3 - 0.01 * (k / 80.0).log2() };
+        let ks = [10usize, 20, 40, 80, 160, 320, 640];
+        let mut points: Vec<(usize, f64)> = ks.iter().map(|&k| (k, dist(k as f64))).collect();
+        assert_eq!(choose(&points), Some(3));
+        points.reverse();
+        assert_eq!(choose(&points), Some(3));
+    }
+
+    #[test]
+    fn the_scale_of_the_distance_does_not_matter() {
+        let points = [(1usize, 9.0), (2, 4.0), (4, 3.0), (8, 2.9)];
+        let scaled = points.map(|(k, d)| (k, d * 1e-3 + 5.0));
+        assert_eq!(choose(&points), choose(&scaled));
+        assert_eq!(choose(&points), Some(1));
+    }
+
+    #[test]
+    fn without_an_elbow_the_lowest_distance_wins() {
+        assert_eq!(choose(&[]), None);
+        assert_eq!(choose(&[(5, 0.3)]), Some(0));
+        assert_eq!(choose(&[(5, 0.3), (9, 0.2)]), Some(1));
+        assert_eq!(choose(&[(9, 0.2), (5, 0.2)]), Some(1));
+        // Straight on log k, and bulging above the chord.
+        assert_eq!(choose(&[(1, 3.0), (10, 2.0), (100, 1.0)]), Some(2));
+        assert_eq!(choose(&[(1, 3.0), (10, 2.9), (100, 1.0)]), Some(2));
+        assert_eq!(choose(&[(7, 0.5), (7, 0.4), (7, 0.6)]), Some(1));
+        assert_eq!(choose(&[(1, 0.5), (2, 0.5), (4, 0.5)]), Some(0));
+    }
+
+    #[test]
+    fn points_without_a_value_are_left_out() {
+        assert_eq!(choose(&[(0, 0.1), (5, f64::NAN), (9, f64::INFINITY)]), None);
+        assert_eq!(choose(&[(0, 0.1), (5, f64::NAN), (9, 0.7)]), Some(2));
+    }
+}

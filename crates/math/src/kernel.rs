@@ -100,3 +100,56 @@ impl NullaryFnOnce for Largest<'_> {
         lanes.iter().chain(tail).copied().fold(f32::NEG_INFINITY, larger)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rows::{dot, similarity},
+        testing::{DIMS, kinds, table},
+    };
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn scores_stay_within_the_bound(
+            kind in kinds(), seed: u64, t in 1usize..70, s in 1usize..70,
+            dim in prop::sample::select([&DIMS[..], &[512, 768]].concat()), scale in -20i32..20,
+        ) {
+            let mut targets = table(kind, t, dim, seed);
+            targets.iter_mut().for_each(|v| *v *= 2f32.powi(scale));
+            let sources = table(kind, s, dim, seed ^ 3);
+            let mut scores = vec![f32::NAN; t * s];
+            propose(&targets, &sources, dim, &mut scores);
+            let bound = ErrorBound::new(dim);
+            for (a, scores) in targets.chunks_exact(dim).zip(scores.chunks_exact(s)) {
+                for (b, score) in sources.chunks_exact(dim).zip(scores) {
+                    let error = (f64::from(*score) - f64::from(similarity(a, b))).abs();
+                    prop_assert!(error <= bound.of(dot(a, a).sqrt(), dot(b, b).sqrt()), "{error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bound_is_small_for_embeddings_and_infinite_where_f32_fails() {
+        assert!(ErrorBound::new(512).of(1.0, 1.0) < 3.1e-5);
+        assert!(ErrorBound::new(768).of(1.0, 1.0) < 4.7e-5);
+        for (target, source) in [(1e20, 1e20), (f64::NAN, 1.0), (f64::INFINITY, 0.0)] {
+            assert_eq!(ErrorBound::new(8).of(target, source), f64::INFINITY);
+        }
+        assert!(!ErrorBound::new(1 << 24).of(1.0, 1.0).is_finite());
+    }
+
+    #[test]
+    fn the_largest_value_ignores_nan() {
+        for n in [0, 1, 63, 64, 65, 200] {
+            let mut values: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32 - 120.0).collect();
+            let expected = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert_eq!(largest(&values), expected);
+            values.push(f32::NAN);
+            assert_eq!(largest(&values), expected);
+        }
+    }
+}

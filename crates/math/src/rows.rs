@@ -262,3 +262,92 @@ impl NullaryFnOnce for Dot<'_> {
         lanes[0]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Kind, in_pool, table};
+
+    /// The documented order of the sum, in the plainest form.
+    fn lanes_by_definition(a: &[f32], b: &[f32]) -> f64 {
+        let mut lanes = [0.0f64; 32];
+        for i in 0..a.len() {
+            lanes[i % 32] += f64::from(a[i]) * f64::from(b[i]);
+        }
+        for width in [16, 8, 4, 2, 1] {
+            for lane in 0..width {
+                lanes[lane] += lanes[lane + width];
+            }
+        }
+        lanes[0]
+    }
+
+    #[test]
+    fn every_instruction_set_sums_in_the_documented_order() {
+        for dim in (0..140).chain([511, 512, 513, 768, 1025]) {
+            let rows = table(Kind::Random, 2, dim.max(1), dim as u64);
+            let (a, b) = (&rows[..dim], &rows[dim..2 * dim]);
+            let expected = lanes_by_definition(a, b);
+            assert_eq!(dot(a, b).to_bits(), expected.to_bits());
+            assert_eq!(Dot { a, b }.call().to_bits(), expected.to_bits());
+            let plain: f64 = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+            assert!((plain - expected).abs() < 1e-13);
+        }
+    }
+
+    #[test]
+    fn rows_come_out_with_unit_length_or_zero() {
+        let tiny = f32::from_bits(1);
+        let mut rows = vec![
+            3.0,
+            4.0,
+            0.0,
+            -0.0,
+            f32::NAN,
+            1.0,
+            f32::INFINITY,
+            0.0,
+            1e38,
+            -1e38,
+            tiny,
+            0.0,
+            1e-30,
+            1e-30,
+        ];
+        assert!(
+            (largest_length_error(&[1.0, 0.0, 0.0, 1.5, 0.0, 0.0, f32::NAN, 9.0], 2) - 0.5).abs() < 1e-12
+        );
+        let states = normalize(&mut rows, 2);
+        use RowState::{NotFinite, Unit, Zero};
+        assert_eq!(states, [Unit, Zero, NotFinite, NotFinite, Unit, Unit, Unit]);
+        assert_eq!(rows[..8], [0.6, 0.8, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(rows[10..12], [1.0, 0.0]);
+        assert!(largest_length_error(&rows, 2) < 1e-7);
+        assert_eq!(largest_length_error(&[], 2), 0.0);
+        assert!(normalize(&mut [], 2).is_empty());
+    }
+
+    #[test]
+    fn lengths_do_not_depend_on_threads() {
+        let table = || (0..3001).map(|i| ((i * 7919) % 1013) as f32 - 500.0).collect::<Vec<f32>>();
+        let run = |threads| {
+            let mut rows = table();
+            let states = in_pool(threads, || normalize(&mut rows, 1));
+            (rows, states)
+        };
+        assert_eq!(run(1), run(3));
+    }
+
+    #[test]
+    fn reading_past_the_end_is_an_error() {
+        let source = VecRows::new(vec![1.0, 0.0, 0.0, 1.0], 2);
+        let mut out = [0.0; 2];
+        source.read(1, &mut out).unwrap();
+        assert_eq!((out, source.len(), source.dim()), ([0.0, 1.0], 2, 2));
+        let error = source.read(2, &mut out).unwrap_err();
+        assert_eq!(error.to_string(), "rows 2..3 were asked of a source of 2 rows");
+        let inner = error.into_inner().downcast::<OutOfRange>().unwrap();
+        assert_eq!(*inner, OutOfRange { start: 2, end: 3, len: 2 });
+        assert!(source.read(usize::MAX, &mut out).is_err());
+    }
+}

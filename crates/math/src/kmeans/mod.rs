@@ -5,6 +5,8 @@
 mod accumulate;
 mod pass;
 mod seeding;
+#[cfg(test)]
+mod tests;
 
 use crate::rows::{RowSource, SourceError};
 use pass::{Pass, Plan};

@@ -4,6 +4,8 @@
 //! solution is `clip(N·P + λ, lower, upper)` for the one λ that makes the sum right. The sum is piecewise linear in λ with a
 //! break where a cluster meets a bound; sorting the breaks and one linear equation give λ in O(k log k).
 mod rounding;
+#[cfg(test)]
+mod tests;
 mod water;
 
 use rounding::round_to;
