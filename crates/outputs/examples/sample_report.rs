@@ -17,7 +17,9 @@ fn main() {
 }
 
 fn counts(seen: u64, dropped: &[(&str, u64)], errors: &[(&str, u64)]) -> Counts {
-    let map = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect::<BTreeMap<_, _>>();
+    let map = |pairs: &[(&str, u64)]| {
+        pairs.iter().map(|(name, rows)| ((*name).to_owned(), *rows)).collect::<BTreeMap<_, _>>()
+    };
     let gone: u64 = dropped.iter().chain(errors).map(|(_, rows)| rows).sum();
     Counts { seen, kept: seen - gone, dropped: map(dropped), errors: map(errors) }
 }
@@ -43,68 +45,157 @@ fn sample(k: usize) -> RunReport {
         details,
         ..StepReport::default()
     };
-    let filter_reasons = [("where", 1_912), ("image_too_small", 604), ("extreme_aspect", 331), ("caption_is_file_name", 212), ("no_caption", 44)];
-    let mut filter = step("01-filter", "filter", counts(20_000, &filter_reasons, &[("missing_value", 7)]), 0.41, Details::None);
-    filter.options = Some(serde_json::json!({"where": "least(original_width, original_height) >= 200 AND clip_l14_similarity_score > 0.2"}));
+    let filter_reasons = [
+        ("where", 1_912),
+        ("image_too_small", 604),
+        ("extreme_aspect", 331),
+        ("caption_is_file_name", 212),
+        ("no_caption", 44),
+    ];
+    let mut filter = step(
+        "01-filter",
+        "filter",
+        counts(20_000, &filter_reasons, &[("missing_value", 7)]),
+        0.41,
+        Details::None,
+    );
+    filter.options = Some(
+        serde_json::json!({"where": "least(original_width, original_height) >= 200 AND clip_l14_similarity_score > 0.2"}),
+    );
     let curve = [0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2].map(|epsilon: f64| CurvePoint {
         epsilon,
         kept: (16_890.0 - 3_400.0 * epsilon.powf(0.42)) as u64 - 300,
     });
-    let dedup_counts = counts(filter.counts.kept, &[("duplicate_exact", 402), ("duplicate_semantic", 1_291)], &[("zero_vector", 2)]);
-    let mut dedup = step("02-dedup", "dedup", dedup_counts, 6.8, Details::Dedup(DedupDetails {
-        epsilon: 0.05, cells: 200, probe: 2, largest_cell: 412, pairs_compared: 2_114_902, groups: 1_188,
-        curve: curve.to_vec(),
-        recall: Some(Recall { sampled: 512, duplicates: 49, found: 48 }),
-    }));
+    let dedup_counts = counts(
+        filter.counts.kept,
+        &[("duplicate_exact", 402), ("duplicate_semantic", 1_291)],
+        &[("zero_vector", 2)],
+    );
+    let mut dedup = step(
+        "02-dedup",
+        "dedup",
+        dedup_counts,
+        6.8,
+        Details::Dedup(DedupDetails {
+            epsilon: 0.05,
+            cells: 200,
+            probe: 2,
+            largest_cell: 412,
+            pairs_compared: 2_114_902,
+            groups: 1_188,
+            curve: curve.to_vec(),
+            recall: Some(Recall { sampled: 512, duplicates: 49, found: 48 }),
+        }),
+    );
     dedup.notes.push("cells: 200 chosen from 16,890 rows (about 84 rows in a cell)".into());
-    dedup.options = Some(serde_json::json!({"embedding": "l14_img", "epsilon": 0.05, "mode": "greedy", "keep": "hard", "probe": 2, "seed": 0}));
+    dedup.options = Some(
+        serde_json::json!({"embedding": "l14_img", "epsilon": 0.05, "mode": "greedy", "keep": "hard", "probe": 2, "seed": 0}),
+    );
     let reached = dedup.counts.kept;
     let mut noise = Noise(7);
-    let weights: Vec<f64> = (0..k).map(|place| (1.0 + noise.next() * 0.6) / (1.0 + place as f64).powf(0.8)).collect();
+    let weights: Vec<f64> =
+        (0..k).map(|place| (1.0 + noise.next() * 0.6) / (1.0 + place as f64).powf(0.8)).collect();
     let all: f64 = weights.iter().sum();
     let scale = reached.max(k as u64 * 3) as f64;
-    let figures: Vec<ClusterFigures> = weights.iter().map(|weight| {
-        let size = (weight / all * scale) as u64;
-        let (d_intra, d_inter) = (0.12 + 0.2 * noise.next() + 0.05 * noise.next(), 0.25 + 0.3 * noise.next().powi(2));
-        ClusterFigures { size, d_intra, d_inter, complexity: d_intra * d_inter }
-    }).collect();
-    let mut cluster = step("03-cluster", "cluster", counts(reached, &[], &[]), 9.3, Details::Cluster(ClusterDetails {
-        k: k as u64, train_rows: 12_000, available_rows: reached, dim: 768, mean_sim: 0.7914, empty: 0,
-        elbow: [(50, 0.41), (100, 0.338), (200, 0.281), (500, 0.209), (1000, 0.188), (2000, 0.173)]
-            .map(|(k, mean_dist)| ElbowPoint { k, mean_dist, chosen: k == 500 }).to_vec(),
-        iterations: (0..23).map(|place| 0.7914 - 0.13 * (-0.33 * f64::from(place)).exp()).collect(),
-        clusters: figures.clone(),
-    }));
-    cluster.notes.push(format!("k-means was trained on 12,000 of {reached} rows: more would not have fitted the memory limit"));
-    cluster.notes.push("k = 500 chosen among 6 tried: the farthest point from the line between the ends of the curve".into());
+    let figures: Vec<ClusterFigures> = weights
+        .iter()
+        .map(|weight| {
+            let size = (weight / all * scale) as u64;
+            let (d_intra, d_inter) =
+                (0.12 + 0.2 * noise.next() + 0.05 * noise.next(), 0.25 + 0.3 * noise.next().powi(2));
+            ClusterFigures { size, d_intra, d_inter, complexity: d_intra * d_inter }
+        })
+        .collect();
+    let mut cluster = step(
+        "03-cluster",
+        "cluster",
+        counts(reached, &[], &[]),
+        9.3,
+        Details::Cluster(ClusterDetails {
+            k: k as u64,
+            train_rows: 12_000,
+            available_rows: reached,
+            dim: 768,
+            mean_sim: 0.7914,
+            empty: 0,
+            elbow: [(50, 0.41), (100, 0.338), (200, 0.281), (500, 0.209), (1000, 0.188), (2000, 0.173)]
+                .map(|(k, mean_dist)| ElbowPoint { k, mean_dist, chosen: k == 500 })
+                .to_vec(),
+            iterations: (0..23).map(|place| 0.7914 - 0.13 * (-0.33 * f64::from(place)).exp()).collect(),
+            clusters: figures.clone(),
+        }),
+    );
+    cluster.notes.push(format!(
+        "k-means was trained on 12,000 of {reached} rows: more would not have fitted the memory limit"
+    ));
+    cluster.notes.push(
+        "k = 500 chosen among 6 tried: the farthest point from the line between the ends of the curve".into(),
+    );
     let target = (scale * 0.3) as u64;
     let softmax: Vec<f64> = figures.iter().map(|one| (one.complexity / 0.1).exp()).collect();
     let mass: f64 = softmax.iter().sum();
     let (mut low, mut high) = (-1e9, 1e9);
     for _ in 0..100 {
         let middle = (low + high) / 2.0;
-        let filled: f64 = figures.iter().zip(&softmax).map(|(one, part)| (target as f64 * part / mass + middle).clamp(0.0, one.size as f64)).sum();
+        let filled: f64 = figures
+            .iter()
+            .zip(&softmax)
+            .map(|(one, part)| (target as f64 * part / mass + middle).clamp(0.0, one.size as f64))
+            .sum();
         if filled < target as f64 { low = middle } else { high = middle }
     }
-    let quotas: Vec<QuotaFigures> = figures.iter().zip(&softmax).map(|(one, part)| QuotaFigures {
-        size: one.size, share: part / mass,
-        quota: (target as f64 * part / mass + low).clamp(0.0, one.size as f64).round() as u64,
-    }).collect();
+    let quotas: Vec<QuotaFigures> = figures
+        .iter()
+        .zip(&softmax)
+        .map(|(one, part)| QuotaFigures {
+            size: one.size,
+            share: part / mass,
+            quota: (target as f64 * part / mass + low).clamp(0.0, one.size as f64).round() as u64,
+        })
+        .collect();
     let kept = (reached as f64 * 0.3) as u64;
-    let prune = step("04-prune", "prune", counts(reached, &[("over_quota", reached - kept)], &[]), 0.32, Details::Prune(PruneDetails {
-        method: "density".into(),
-        targets: vec![
-            PruneTarget { label: "0.3".into(), target: kept, kept, lambda: low, subset: "subset.npy".into() },
-            PruneTarget { label: "0.5".into(), target: reached / 2, kept: reached / 2, lambda: 19.02, subset: "subset-0.5.npy".into() },
-        ],
-        quotas,
-    }));
+    let prune = step(
+        "04-prune",
+        "prune",
+        counts(reached, &[("over_quota", reached - kept)], &[]),
+        0.32,
+        Details::Prune(PruneDetails {
+            method: "density".into(),
+            targets: vec![
+                PruneTarget {
+                    label: "0.3".into(),
+                    target: kept,
+                    kept,
+                    lambda: low,
+                    subset: "subset.npy".into(),
+                },
+                PruneTarget {
+                    label: "0.5".into(),
+                    target: reached / 2,
+                    kept: reached / 2,
+                    lambda: 19.02,
+                    subset: "subset-0.5.npy".into(),
+                },
+            ],
+            quotas,
+        }),
+    );
     let steps = vec![filter, dedup, cluster, prune];
-    let dropped_by = steps.iter().filter(|step| step.counts.kept < step.counts.seen).map(|step| (step.step.clone(), step.counts.seen - step.counts.kept)).collect();
+    let dropped_by = steps
+        .iter()
+        .filter(|step| step.counts.kept < step.counts.seen)
+        .map(|step| (step.step.clone(), step.counts.seen - step.counts.kept))
+        .collect();
     RunReport {
         schema_version: 1,
         program_version: "0.1.0".into(),
-        input: InputReport { path: "demo/metadata".into(), layout: "DataComp metadata".into(), shards: 5, rows: 20_000, fingerprint: "8c1f03a9b77d2e4410aa".into() },
+        input: InputReport {
+            path: "demo/metadata".into(),
+            layout: "DataComp metadata".into(),
+            shards: 5,
+            rows: 20_000,
+            fingerprint: "8c1f03a9b77d2e4410aa".into(),
+        },
         selection: SelectionReport { seen: 20_000, kept, dropped_by },
         steps,
         examples: examples(),
@@ -125,27 +216,41 @@ fn sample(k: usize) -> RunReport {
 fn examples() -> Vec<Example> {
     let mut examples = Vec::new();
     let captions = [
-        "A red sailboat on a calm sea at dusk", "Ein Leuchtturm auf den Klippen, im Hintergrund Wolken", "صورة قارب شراعي في البحر عند الغروب",
-        "IMG_20190304_112233.JPG", "一只橙色的猫睡在窗台上", "<b>Best price!</b> <script>alert('x')</script> & free shipping", "Старый трамвай в городе",
+        "A red sailboat on a calm sea at dusk",
+        "Ein Leuchtturm auf den Klippen, im Hintergrund Wolken",
+        "صورة قارب شراعي في البحر عند الغروب",
+        "IMG_20190304_112233.JPG",
+        "一只橙色的猫睡在窗台上",
+        "<b>Best price!</b> <script>alert('x')</script> & free shipping",
+        "Старый трамвай в городе",
         "This caption goes on and on, as captions of the web like to do: it names the shop, the maker, the colour, the size, the price before and after, \
          the conditions of delivery and of return, and finally also what is to be seen in the picture, namely a blue teapot with two cups on a wooden table, \
          photographed from above in soft light by somebody who knew what they were doing.",
     ];
     let groups: [(Option<&str>, Option<&str>, usize); 6] = [
-        (Some("01-filter"), Some("where"), 6), (Some("01-filter"), Some("image_too_small"), 5),
-        (Some("02-dedup"), Some("duplicate_semantic"), 6), (Some("02-dedup"), Some("duplicate_exact"), 3),
-        (Some("04-prune"), Some("over_quota"), 6), (None, None, 12),
+        (Some("01-filter"), Some("where"), 6),
+        (Some("01-filter"), Some("image_too_small"), 5),
+        (Some("02-dedup"), Some("duplicate_semantic"), 6),
+        (Some("02-dedup"), Some("duplicate_exact"), 3),
+        (Some("04-prune"), Some("over_quota"), 6),
+        (None, None, 12),
     ];
     for (group, (step, reason, many)) in groups.into_iter().enumerate() {
         for place in 0..many {
             let seed = group * 31 + place * 7;
             let is_pair = step == Some("02-dedup");
             examples.push(Example {
-                uid: format!("{:032x}", 0x9e37_79b9_7f4a_7c15_u128.wrapping_mul(seed as u128 + 3).wrapping_mul(0xd134_2543_de82_ef95)),
+                uid: format!(
+                    "{:032x}",
+                    0x9e37_79b9_7f4a_7c15_u128
+                        .wrapping_mul(seed as u128 + 3)
+                        .wrapping_mul(0xd134_2543_de82_ef95)
+                ),
                 text: Some(captions[seed % captions.len()].into()),
                 dropped_by: step.map(Into::into),
                 reason: reason.map(Into::into),
-                duplicate_of: is_pair.then(|| format!("{:032x}", (seed as u128 + 1) * 0x1234_5678_9abc_def0_1122)),
+                duplicate_of: is_pair
+                    .then(|| format!("{:032x}", (seed as u128 + 1) * 0x1234_5678_9abc_def0_1122)),
                 max_sim: is_pair.then_some(0.9513 + place as f32 * 0.007),
                 image: (place != 4).then(|| picture(seed, 0)),
                 duplicate_image: is_pair.then(|| picture(seed, 1 + place % 2)),
@@ -170,7 +275,13 @@ fn picture(seed: usize, variant: usize) -> String {
             let hill = 0.62 + 0.13 * (u * (4.0 + hue) + hue).sin();
             let near_sun = ((u - sun).powi(2) + (v - 0.25).powi(2)).sqrt() < 0.1;
             let shade = if v > hill { 0.35 + 0.3 * (1.0 - v) } else { 0.75 + 0.2 * v };
-            let tone = |phase: f64| if near_sun { 0.97 } else { shade * (0.72 + 0.28 * (hue + phase + if v > hill { 2.0 } else { 0.0 }).sin()) };
+            let tone = |phase: f64| {
+                if near_sun {
+                    0.97
+                } else {
+                    shade * (0.72 + 0.28 * (hue + phase + if v > hill { 2.0 } else { 0.0 }).sin())
+                }
+            };
             let bright = if variant == 1 { 1.12 } else { 1.0 };
             raw.extend([0.0, 2.1, 4.2].map(|phase| (tone(phase) * bright * 255.0).clamp(0.0, 255.0) as u8));
         }
@@ -208,9 +319,14 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for part in bytes.chunks(3) {
-        let word = part.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
+        let word =
+            part.iter().fold(0u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - part.len()));
         for place in 0..4 {
-            text.push(if place <= part.len() { LETTERS[(word >> (18 - 6 * place) & 63) as usize] as char } else { '=' });
+            text.push(if place <= part.len() {
+                LETTERS[(word >> (18 - 6 * place) & 63) as usize] as char
+            } else {
+                '='
+            });
         }
     }
     text

@@ -41,7 +41,11 @@ impl Axis {
         (low, high) = (low.clamp(-1e300, 1e300), high.clamp(-1e300, 1e300));
         if high - low <= 1e-9 * high.abs().max(low.abs()) {
             let around = if low == 0.0 { 1.0 } else { low.abs() * 0.1 };
-            (low, high) = if low >= 0.0 { ((low - around).max(0.0), high + around) } else { (low - around, high + around) };
+            (low, high) = if low >= 0.0 {
+                ((low - around).max(0.0), high + around)
+            } else {
+                (low - around, high + around)
+            };
         }
         let step = round_step((high - low) / ticks.max(1) as f64, write);
         let (first, last) = ((low / step + 1e-9).floor(), (high / step - 1e-9).ceil());
@@ -72,7 +76,8 @@ impl Axis {
         let high = (largest.max(2) as f64) * 1.1;
         let decades = high.log10().floor() as i32;
         let every = decades / 6 + 1;
-        let mut ticks: Vec<f64> = (0..=decades).step_by(every as usize).map(|power| 10f64.powi(power)).collect();
+        let mut ticks: Vec<f64> =
+            (0..=decades).step_by(every as usize).map(|power| 10f64.powi(power)).collect();
         if decades < 2 {
             ticks.extend([2.0, 5.0, 20.0, 50.0]);
         }
@@ -82,13 +87,15 @@ impl Axis {
     /// A logarithmic axis around positive values; others have no place on it.
     pub fn log(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let positive = values.into_iter().filter(|value| *value > 0.0);
-        let (low, high) = extent(positive).map_or((1.0, 10.0), |(low, high)| (low.max(1e-300), high.min(1e300)));
+        let (low, high) = extent(positive)
+            .map_or((1.0, 10.0), |(low, high)| (low.clamp(1e-300, 1e300), high.clamp(1e-300, 1e300)));
         let (low, high) = (low / 1.25, high * 1.25);
         let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
         let every = (last - first) / 6 + 1;
         let decades = (first..=last).step_by(every as usize);
         let digits: &[f64] = if high / low > 200.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-        let ticks = decades.flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power))).collect();
+        let ticks =
+            decades.flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power))).collect();
         Self::logarithmic(label, low, high, ticks)
     }
 
@@ -97,7 +104,9 @@ impl Axis {
         let mut axis = Self { label: label.to_owned(), ticks: Vec::new(), low, high, logarithmic: true };
         let inside = ticks.into_iter().filter(|tick| (low..=high).contains(tick));
         axis.ticks = inside
-            .filter_map(|tick| Some((axis.place(tick)?, if tick >= 1.0 { compact(tick) } else { number(tick) })))
+            .filter_map(|tick| {
+                Some((axis.place(tick)?, if tick >= 1.0 { compact(tick) } else { number(tick) }))
+            })
             .collect();
         axis
     }
@@ -123,7 +132,9 @@ impl Axis {
 /// The next of 1, 2, 2.5, 5 times a power of ten that is not smaller.
 fn round_step(wanted: f64, write: Write) -> f64 {
     let power = 10f64.powf(wanted.max(1e-300).log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|step| step * power >= wanted * 0.999).unwrap_or(10.0) * power;
+    let step =
+        [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|step| step * power >= wanted * 0.999).unwrap_or(10.0)
+            * power;
     if write == Write::Count { step.max(1.0).round() } else { step }
 }
 
@@ -184,10 +195,15 @@ mod tests {
         let strange = [f64::NAN, f64::INFINITY, f64::MAX, f64::MIN, 0.0, -0.0, f64::MIN_POSITIVE, 1e-320];
         for first in strange {
             for second in strange {
-                for axis in [Axis::linear("", [first, second], 4, Write::Number), Axis::log("", [first, second])] {
+                for axis in
+                    [Axis::linear("", [first, second], 4, Write::Number), Axis::log("", [first, second])]
+                {
                     assert!(axis.ticks.len() < 30);
                     for value in [first, second, 0.5] {
-                        assert!(axis.place(value).is_none_or(|place| (0.0..=1.0).contains(&place)), "{first} {second} {value}");
+                        assert!(
+                            axis.place(value).is_none_or(|place| (0.0..=1.0).contains(&place)),
+                            "{first} {second} {value}"
+                        );
                     }
                     assert!(axis.ticks.iter().all(|(place, _)| (0.0..=1.0).contains(place)));
                 }

@@ -68,17 +68,19 @@ impl Chart {
                     }
                     div.x-label aria-hidden="true" { (self.x.label) }
                 }
-                (self.figures)
+                div.below { (self.figures) }
             }
         }
     }
 }
 
-/// Labels stand above their point, and to its left where the right edge is near; at the top they stand below.
+/// Labels stand above and to the right of their point. Where the right edge is near (on a telephone a label is half a plot wide) they
+/// stand to its left and below: the lines that carry labels fall from left to right, so that corner is free.
 fn place_label(label: &Label) -> Markup {
-    let left = label.x > 0.55;
+    let left = label.x > 0.45;
+    let below = label.y > 0.82 || (left && label.y > 0.2);
     html! {
-        span class={ "label " (label.class) @if left { " left" } @if label.y > 0.82 { " below" } }
+        span class={ "label " (label.class) @if left { " left" } @if below { " below" } }
             style={ @if left { "right:" (percent(1.0 - label.x)) } @else { "left:" (percent(label.x)) } ";bottom:" (percent(label.y)) } {
             (label.text)
         }
@@ -126,14 +128,21 @@ pub fn area(class: &str, points: &[(f64, f64)]) -> Markup {
 pub fn stairs(heights: &[f64]) -> Vec<(f64, f64)> {
     let width = 1.0 / heights.len().max(1) as f64;
     let corners = heights.iter().enumerate();
-    corners.flat_map(|(place, height)| [(place as f64 * width, *height), ((place + 1) as f64 * width, *height)]).collect()
+    corners
+        .flat_map(|(place, height)| [(place as f64 * width, *height), ((place + 1) as f64 * width, *height)])
+        .collect()
 }
 
-/// A dot of `size` pixels that tells `tip`.
+/// A dot of `size` pixels that tells `tip`, if there is one.
 pub fn dot(class: &str, at: (f64, f64), size: f64, tip: &str) -> Markup {
     html! {
-        path class={ "dot " (class) } d={ "M" (point(at)) "h0" } stroke-width=(short(size)) { title { (tip) } }
+        path class={ "dot " (class) } d={ "M" (point(at)) "h0" } stroke-width=(short(size)) { @if !tip.is_empty() { title { (tip) } } }
     }
+}
+
+/// The point that was chosen: a ring, so that it differs from other points by shape.
+pub fn ring(at: (f64, f64), tip: &str) -> Markup {
+    html! { (dot("chosen", at, 15.0, tip)) (dot("hole", at, 9.0, tip)) }
 }
 
 /// Invisible strips over a row of `tips.len()` equally wide columns: what the pointer finds.

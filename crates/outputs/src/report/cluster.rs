@@ -36,7 +36,12 @@ pub fn render(details: &ClusterDetails) -> Markup {
 fn elbow(details: &ClusterDetails) -> Markup {
     let points = &details.elbow;
     let x = Axis::log("number of clusters k", points.iter().map(|point| point.k as f64));
-    let y = Axis::linear("mean distance to centroid", points.iter().map(|point| point.mean_dist), 4, Write::Number);
+    let y = Axis::linear(
+        "mean distance to centroid",
+        points.iter().map(|point| point.mean_dist),
+        4,
+        Write::Number,
+    );
     let mut placed = Vec::new();
     let mut marks = Vec::new();
     let mut labels = Vec::new();
@@ -47,18 +52,24 @@ fn elbow(details: &ClusterDetails) -> Markup {
         let tip = format!("k = {}: mean distance {}", count(point.k), number(point.mean_dist));
         marks.push(chart::dot("plain", (left, up), 8.0, &tip));
         if point.chosen {
-            marks.push(chart::dot("chosen", (left, up), 13.0, &tip));
-            labels.push(Label { x: left, y: up, text: format!("k = {}, chosen", count(point.k)), class: "mark-chosen" });
+            marks.push(chart::ring((left, up), &tip));
+            labels.push(Label {
+                x: left,
+                y: up,
+                text: format!("k = {}, chosen", count(point.k)),
+                class: "mark-chosen",
+            });
         }
     }
     marks.insert(0, chart::line("plain", &placed));
     let chosen = points.iter().find(|point| point.chosen);
-    let figures = Table::new("Every k that was tried", &["k", "mean distance", "chosen"], points.iter(), |point| {
-        vec![count(point.k), number(point.mean_dist), if point.chosen { "yes" } else { "" }.to_owned()]
-    });
+    let figures =
+        Table::new("Every k that was tried", &["k", "mean distance", "chosen"], points.iter(), |point| {
+            vec![count(point.k), number(point.mean_dist), if point.chosen { "yes" } else { "" }.to_owned()]
+        });
     Chart {
-        title: "Elbow".into(),
-        lead: "More clusters lie tighter; past the bend they gain little.".into(),
+        title: "How many clusters".into(),
+        lead: "The elbow: more clusters lie tighter, but past the bend they gain little. The ring marks the k that was chosen.".into(),
         spoken: match chosen {
             Some(point) => format!("{} values of k tried, {} chosen with mean distance {}.", points.len(), count(point.k), number(point.mean_dist)),
             None => format!("{} values of k tried.", points.len()),
@@ -87,13 +98,24 @@ fn iterations(details: &ClusterDetails) -> Markup {
     marks.insert(0, chart::line("plain", &placed));
     let first = values.first().copied().unwrap_or(f64::NAN);
     let last = values.last().copied().unwrap_or(f64::NAN);
-    let figures = Table::new("Every iteration", &["iteration", "mean similarity"], values.iter().enumerate(), |(place, value)| {
-        vec![count(place as u64 + 1), number(*value)]
-    });
+    let figures = Table::new(
+        "Every iteration",
+        &["iteration", "mean similarity"],
+        values.iter().enumerate(),
+        |(place, value)| vec![count(place as u64 + 1), number(*value)],
+    );
     Chart {
         title: "Training".into(),
-        lead: format!("{}; a flat end means that k-means settled.", counted(values.len() as u64, "iteration", "iterations")),
-        spoken: format!("Mean similarity goes from {} to {} in {} iterations.", number(first), number(last), values.len()),
+        lead: format!(
+            "{}; a flat end means that k-means settled.",
+            counted(values.len() as u64, "iteration", "iterations")
+        ),
+        spoken: format!(
+            "Mean similarity goes from {} to {} in {} iterations.",
+            number(first),
+            number(last),
+            values.len()
+        ),
         x,
         y,
         marks,
@@ -115,7 +137,7 @@ fn sizes(details: &ClusterDetails) -> Markup {
     let order = by_size(clusters);
     let size = |place: usize| clusters[order[place]].size;
     let (largest, smallest) = (size(0), size(order.len() - 1));
-    let median = size(order.len() / 2);
+    let median = (size((order.len() - 1) / 2) as f64 + size(order.len() / 2) as f64) / 2.0;
     let y = Axis::log_counts("rows in the cluster", largest);
     let x = Axis::places("clusters, the largest first", clusters.len());
     let columns = runs(order.len(), MOST_MARKS);
@@ -126,10 +148,13 @@ fn sizes(details: &ClusterDetails) -> Markup {
         .iter()
         .map(|run| match run.len() {
             1 => format!("cluster {}: {}", order[run.start], counted(size(run.start), "row", "rows")),
-            many => format!("{many} clusters of {} to {} rows", count(size(run.end - 1)), count(size(run.start))),
+            many => {
+                format!("{many} clusters of {} to {} rows", count(size(run.end - 1)), count(size(run.start)))
+            }
         })
         .collect();
-    let mut lead = format!("Largest {}, median {}, smallest {}.", count(largest), count(median), count(smallest));
+    let mut lead =
+        format!("Largest {}, median {}, smallest {}.", count(largest), number(median), count(smallest));
     if columns.len() < order.len() {
         lead.push_str(&format!(" Drawn as {} columns, each at the median of its clusters.", columns.len()));
     }
@@ -150,8 +175,18 @@ fn scatter(details: &ClusterDetails) -> Markup {
     let clusters = &details.clusters;
     let order = by_size(clusters);
     let largest = order.first().map_or(1, |first| clusters[*first].size).max(1) as f64;
-    let x = Axis::linear("d_intra: mean distance of its rows to the centroid", clusters.iter().map(|one| one.d_intra), 5, Write::Number);
-    let y = Axis::linear("d_inter: distance to neighbouring centroids", clusters.iter().map(|one| one.d_inter), 4, Write::Number);
+    let x = Axis::linear(
+        "d_intra: mean distance of its rows to the centroid",
+        clusters.iter().map(|one| one.d_intra),
+        5,
+        Write::Number,
+    );
+    let y = Axis::linear(
+        "d_inter: distance to neighbouring centroids",
+        clusters.iter().map(|one| one.d_inter),
+        4,
+        Write::Number,
+    );
     let shown = places(order.len(), MOST_MARKS);
     let mut marks = Vec::new();
     let mut without = 0u64;
@@ -163,21 +198,36 @@ fn scatter(details: &ClusterDetails) -> Markup {
         };
         let tip = format!(
             "cluster {number_of}: {}, d_intra {}, d_inter {}, complexity {}",
-            counted(one.size, "row", "rows"), number(one.d_intra), number(one.d_inter), number(one.complexity)
+            counted(one.size, "row", "rows"),
+            number(one.d_intra),
+            number(one.d_inter),
+            number(one.complexity)
         );
         // The area of a dot stands for the size.
         marks.push(chart::dot("bubble", (left, up), 4.0 + 18.0 * (one.size as f64 / largest).sqrt(), &tip));
     }
-    let mut lead = String::from("To the right loose clusters, above them lonely ones; both together make a cluster complex. Large dots hold many rows.");
+    let mut lead = String::from(
+        "To the right loose clusters, above them lonely ones; both together make a cluster complex. Large dots hold many rows.",
+    );
     if shown.len() < order.len() {
-        lead.push_str(&format!(" {} of {} clusters are drawn, evenly spread over the sizes.", count(shown.len() as u64), count(order.len() as u64)));
+        lead.push_str(&format!(
+            " {} of {} clusters are drawn, evenly spread over the sizes.",
+            count(shown.len() as u64),
+            count(order.len() as u64)
+        ));
     }
     if without > 0 {
-        lead.push_str(&format!(" {} without a defined distance.", counted(without, "cluster is left out,", "clusters are left out,")));
+        lead.push_str(&format!(
+            " {} without a defined distance.",
+            counted(without, "cluster is left out,", "clusters are left out,")
+        ));
     }
     Chart {
         title: "Density and distance".into(),
-        spoken: format!("A dot for each of {} clusters; the table of clusters holds the figures.", shown.len()),
+        spoken: format!(
+            "A dot for each of {} clusters; the table of clusters holds the figures.",
+            shown.len()
+        ),
         lead,
         x,
         y,

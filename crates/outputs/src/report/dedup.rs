@@ -63,26 +63,39 @@ fn wilson(found: u64, of: u64) -> Option<(String, String)> {
 }
 
 fn curve(details: &DedupDetails, seen: u64) -> Markup {
-    let mut points: Vec<CurvePoint> = details.curve.iter().copied().filter(|point| point.epsilon.is_finite()).collect();
+    let mut points: Vec<CurvePoint> =
+        details.curve.iter().copied().filter(|point| point.epsilon.is_finite()).collect();
     points.sort_by(|a, b| a.epsilon.total_cmp(&b.epsilon));
     let epsilons = || points.iter().map(|point| point.epsilon);
     // Grids of ε are often geometric: they would crowd at the left of a linear axis.
-    let geometric = extent(epsilons().filter(|epsilon| *epsilon > 0.0)).is_some_and(|(low, high)| high / low > 40.0);
+    let geometric =
+        extent(epsilons().filter(|epsilon| *epsilon > 0.0)).is_some_and(|(low, high)| high / low > 40.0);
     let label = "ε (similar means similarity > 1 − ε)";
     let x = if geometric && epsilons().all(|epsilon| epsilon > 0.0) {
         Axis::log(label, epsilons())
     } else {
         Axis::linear(label, epsilons(), 5, Write::Number)
     };
-    let y = Axis::linear("rows kept", points.iter().map(|point| point.kept as f64).chain([0.0, seen as f64]), 4, Write::Count);
+    let y = Axis::linear(
+        "rows kept",
+        points.iter().map(|point| point.kept as f64).chain([0.0, seen as f64]),
+        4,
+        Write::Count,
+    );
     let at = |point: &CurvePoint| Some((x.place(point.epsilon)?, y.place(point.kept as f64)?));
-    let shown: Vec<CurvePoint> = places(points.len(), MOST_MARKS).into_iter().map(|place| points[place]).collect();
+    let shown: Vec<CurvePoint> =
+        places(points.len(), MOST_MARKS).into_iter().map(|place| points[place]).collect();
     let placed: Vec<(f64, f64)> = shown.iter().filter_map(at).collect();
     let chosen = points.iter().find(|point| point.epsilon == details.epsilon).copied();
     let mut marks = vec![chart::area("kept faint", &placed), chart::line("kept", &placed)];
     for point in &shown {
         if let Some(place) = at(point) {
-            let tip = format!("ε = {}: {} kept ({})", number(point.epsilon), count(point.kept), percent(point.kept, seen));
+            let tip = format!(
+                "ε = {}: {} kept ({})",
+                number(point.epsilon),
+                count(point.kept),
+                percent(point.kept, seen)
+            );
             marks.push(chart::dot("kept", place, if shown.len() > 60 { 4.0 } else { 7.0 }, &tip));
         }
     }
@@ -90,19 +103,23 @@ fn curve(details: &DedupDetails, seen: u64) -> Markup {
     if let Some((point, (left, up))) = chosen.and_then(|point| Some((point, at(&point)?))) {
         let text = format!("ε = {} keeps {}", number(point.epsilon), count(point.kept));
         marks.push(chart::line("marker", &[(left, 0.0), (left, 1.0)]));
-        marks.push(chart::dot("chosen", (left, up), 13.0, &text));
+        marks.push(chart::ring((left, up), &text));
         labels.push(Label { x: left, y: up, text, class: "mark-chosen" });
     }
     let spoken = match (points.first(), points.last()) {
         (Some(first), Some(last)) => format!(
             "Rows kept fall from {} at ε = {} to {} at ε = {}.",
-            count(first.kept), number(first.epsilon), count(last.kept), number(last.epsilon)
+            count(first.kept),
+            number(first.epsilon),
+            count(last.kept),
+            number(last.epsilon)
         ),
         _ => String::new(),
     };
-    let figures = Table::new("Rows kept at each ε", &["ε", "rows kept", "of seen"], points.iter(), |point| {
-        vec![number(point.epsilon), count(point.kept), percent(point.kept, seen)]
-    });
+    let figures =
+        Table::new("Rows kept at each ε", &["ε", "rows kept", "of seen"], points.iter(), |point| {
+            vec![number(point.epsilon), count(point.kept), percent(point.kept, seen)]
+        });
     Chart {
         title: "How many rows each ε would keep".into(),
         lead: "By the semantic rule alone. The ring marks the ε that this run used.".into(),
@@ -123,7 +140,12 @@ mod tests {
     #[test]
     fn recall_is_said_in_words() {
         let text = recall_words(&Recall { sampled: 512, duplicates: 49, found: 48 }).into_string();
-        assert!(text.contains("Found 48 of 49 duplicates</b> that brute force found among 512 sampled rows: 98.0%"), "{text}");
+        assert!(
+            text.contains(
+                "Found 48 of 49 duplicates</b> that brute force found among 512 sampled rows: 98.0%"
+            ),
+            "{text}"
+        );
         // Wilson's interval for 48 of 49, checked by hand: (0.8931, 0.9964).
         assert!(text.contains("from 89.3% to 99.6%"), "{text}");
         let none = recall_words(&Recall { sampled: 1, duplicates: 0, found: 0 }).into_string();

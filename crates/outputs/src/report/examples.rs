@@ -1,5 +1,6 @@
 //! Samples to look at, in groups by the step that dropped them and the reason. A figure says how many; only pictures and captions say
 //! whether a rule did what its author meant.
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use cribble_core::{Example, RunReport};
@@ -8,7 +9,7 @@ use maud::{Markup, html};
 use super::format::{clip, count, counted, number, shorten};
 
 /// Characters of a caption that stand in the open; the rest is folded away.
-const CAPTION_OPEN: usize = 160;
+const CAPTION_OPEN: usize = 110;
 /// Characters of a caption that the page holds at all.
 const CAPTION_MOST: usize = 4000;
 /// Samples shown of one group.
@@ -22,19 +23,32 @@ const PICTURES_MOST: usize = 2_400_000;
 /// Step and reason; none for what was kept.
 type Key<'a> = (Option<&'a str>, Option<&'a str>);
 
-/// Groups in the order of the steps, then by reason; what was kept comes last.
+/// Rows of a reason (or error code) in its step, or of what was kept; `None` where the report does not say.
+fn rows_of(report: &RunReport, (dropped_by, reason): Key<'_>) -> Option<u64> {
+    match (dropped_by, reason) {
+        (None, _) => Some(report.selection.kept),
+        (Some(name), Some(reason)) => {
+            let counts = &report.steps.iter().find(|step| step.step == name)?.counts;
+            counts.dropped.get(reason).or_else(|| counts.errors.get(reason)).copied()
+        }
+        _ => None,
+    }
+}
+
+/// Groups in the order of the steps, then the most frequent reason first, ties by name; what was kept comes last.
 fn groups(report: &RunReport) -> Vec<(Key<'_>, Vec<&Example>)> {
     let place_of = |name: Option<&str>| match name {
         None => usize::MAX,
         Some(name) => report.steps.iter().position(|step| step.step == name).unwrap_or(report.steps.len()),
     };
-    let mut groups = BTreeMap::<(usize, Key<'_>), Vec<&Example>>::new();
+    let mut groups = BTreeMap::<(usize, Reverse<Option<u64>>, Key<'_>), Vec<&Example>>::new();
     for example in &report.examples {
         let dropped_by = example.dropped_by.as_deref();
         let reason = dropped_by.and(example.reason.as_deref());
-        groups.entry((place_of(dropped_by), (dropped_by, reason))).or_default().push(example);
+        let key = (dropped_by, reason);
+        groups.entry((place_of(dropped_by), Reverse(rows_of(report, key)), key)).or_default().push(example);
     }
-    groups.into_iter().map(|((_, key), examples)| (key, examples)).collect()
+    groups.into_iter().map(|((_, _, key), examples)| (key, examples)).collect()
 }
 
 /// Pictures within the page's budget; counts what it leaves out.
@@ -70,7 +84,11 @@ pub fn render(report: &RunReport) -> Markup {
         return html! {};
     }
     let mut pictures = Pictures { room: PICTURES_MOST, left_out: 0 };
-    let shown: Vec<Markup> = groups.iter().take(MOST_GROUPS).map(|(key, examples)| group(report, *key, examples, &mut pictures)).collect();
+    let shown: Vec<Markup> = groups
+        .iter()
+        .take(MOST_GROUPS)
+        .map(|(key, examples)| group(report, *key, examples, &mut pictures))
+        .collect();
     html! {
         section #examples {
             h2 { "Examples" }
@@ -82,24 +100,17 @@ pub fn render(report: &RunReport) -> Markup {
     }
 }
 
-fn group(report: &RunReport, (dropped_by, reason): Key<'_>, examples: &[&Example], pictures: &mut Pictures) -> Markup {
-    let rows = match (dropped_by, reason) {
-        (None, _) => Some(report.selection.kept),
-        (Some(name), Some(reason)) => report
-            .steps
-            .iter()
-            .find(|step| step.step == name)
-            .and_then(|step| step.counts.dropped.get(reason).or_else(|| step.counts.errors.get(reason)).copied()),
-        _ => None,
-    };
-    let with_pictures = examples.iter().any(|example| example.image.is_some() || example.duplicate_image.is_some());
+fn group(report: &RunReport, key: Key<'_>, examples: &[&Example], pictures: &mut Pictures) -> Markup {
+    let ((dropped_by, reason), rows) = (key, rows_of(report, key));
+    let with_pictures =
+        examples.iter().any(|example| example.image.is_some() || example.duplicate_image.is_some());
     let shown = examples.len().min(MOST_OF_GROUP) as u64;
     html! {
         div.group {
             h3 {
                 @match dropped_by {
-                    Some(name) => { i.swatch.dropped {} "dropped by " (clip(name, 80)) @if let Some(reason) = reason { ": " bdi { (clip(reason, 120)) } } }
-                    None => { i.swatch.kept {} "kept" }
+                    Some(name) => { i.swatch.dropped {} span { "dropped by " (clip(name, 80)) @if let Some(reason) = reason { ": " bdi { (clip(reason, 120)) } } } }
+                    None => { i.swatch.kept {} span { "kept" } }
                 }
                 span.quiet {
                     @match rows {
@@ -123,7 +134,7 @@ fn card(example: &Example, with_pictures: bool, pictures: &mut Pictures) -> Mark
         li class={ "card" @if is_pair && with_pictures { " pair" } } {
             @if with_pictures {
                 div.pictures {
-                    (picture(own, "this sample", is_pair))
+                    (picture(own, if example.dropped_by.is_some() { "dropped" } else { "kept" }, is_pair))
                     @if is_pair { (picture(other, "duplicate of", true)) }
                 }
             }
@@ -142,7 +153,7 @@ fn picture(url: Option<&str>, says: &str, labelled: bool) -> Markup {
     html! {
         div.picture {
             @match url {
-                Some(url) => { img src=(url) alt={ "picture of " (says) } loading="lazy" decoding="async"; }
+                Some(url) => { img src=(url) alt={ "picture: " (says) } loading="lazy" decoding="async"; }
                 None => { span.no-picture { "no picture" } }
             }
             @if labelled { small { (says) } }
@@ -206,7 +217,8 @@ mod tests {
             reason: reason.map(Into::into),
             ..Example::default()
         };
-        let steps = ["02-b", "01-a"].map(|name| cribble_core::StepReport { step: name.into(), ..Default::default() });
+        let steps =
+            ["02-b", "01-a"].map(|name| cribble_core::StepReport { step: name.into(), ..Default::default() });
         let report = RunReport {
             steps: steps.into(),
             examples: vec![

@@ -204,11 +204,23 @@ mod tests {
 
     #[test]
     fn units_step_up_before_they_overflow() {
-        assert_eq!([compact(0.0), compact(999.0), compact(999.6), compact(80_645.0)], ["0", "999", "1k", "80.6k"]);
+        assert_eq!(
+            [compact(0.0), compact(999.0), compact(999.6), compact(80_645.0)],
+            ["0", "999", "1k", "80.6k"]
+        );
         assert_eq!([compact(1e6), compact(0.5), compact(f64::NAN)], ["1M", "0.5", DASH]);
-        assert_eq!([bytes(0), bytes(1023), bytes(1024), bytes(1_048_575)], ["0 B", "1023 B", "1.0 KiB", "1.0 MiB"]);
-        assert_eq!([seconds(0.0), seconds(0.42), seconds(12.44), seconds(59.96)], ["0 s", "420 ms", "12.4 s", "1 min 00 s"]);
-        assert_eq!([seconds(185.0), seconds(8040.0), seconds(f64::NAN), seconds(-1.0)], ["3 min 05 s", "2 h 14 min", DASH, DASH]);
+        assert_eq!(
+            [bytes(0), bytes(1023), bytes(1024), bytes(1_048_575)],
+            ["0 B", "1023 B", "1.0 KiB", "1.0 MiB"]
+        );
+        assert_eq!(
+            [seconds(0.0), seconds(0.42), seconds(12.44), seconds(59.96)],
+            ["0 s", "420 ms", "12.4 s", "1 min 00 s"]
+        );
+        assert_eq!(
+            [seconds(185.0), seconds(8040.0), seconds(f64::NAN), seconds(-1.0)],
+            ["3 min 05 s", "2 h 14 min", DASH, DASH]
+        );
         assert_eq!([rate(1_000_000, 12.4), rate(5, 0.0), rate(5, f64::NAN)], ["80.6k/s", DASH, DASH]);
     }
 

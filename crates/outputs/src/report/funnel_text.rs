@@ -39,7 +39,11 @@ pub fn funnel_text(report: &RunReport, width: usize, color: bool) -> String {
         heads.push("errors");
     }
     heads.extend(["time", "rows/s"]);
-    let mut rows = vec![Row { cells: heads.iter().map(|head| (*head).to_owned()).collect(), reasons: Vec::new(), look: Look::Strong }];
+    let mut rows = vec![Row {
+        cells: heads.iter().map(|head| (*head).to_owned()).collect(),
+        reasons: Vec::new(),
+        look: Look::Strong,
+    }];
     for step in &report.steps {
         let counts = &step.counts;
         let numbers = Numbers {
@@ -117,7 +121,8 @@ fn layout(rows: &[Row], heads: &[&str], width: usize, color: bool) -> String {
         let widest = rows.iter().map(|row| columns_of(&row.cells[column])).max().unwrap_or(0);
         if column == 0 { widest.min(name_limit) } else { widest }
     };
-    let table_width = |columns: &[usize]| columns.iter().map(|&column| width_of(column) + 2).sum::<usize>() - 2;
+    let table_width =
+        |columns: &[usize]| columns.iter().map(|&column| width_of(column) + 2).sum::<usize>() - 2;
     for leave_out in ["rows/s", "time", "of prev", "dropped", "of all"] {
         if table_width(&columns) > width {
             columns.retain(|&column| heads[column] != leave_out);
@@ -216,8 +221,16 @@ fn columns_of(text: &str) -> usize {
 fn columns_of_char(character: char) -> usize {
     match character as u32 {
         0x0300..=0x036F | 0x0591..=0x05BD | 0x064B..=0x065F | 0x200B..=0x200F | 0xFE00..=0xFE0F => 0,
-        0x1100..=0x115F | 0x2E80..=0xA4CF | 0xAC00..=0xD7A3 | 0xF900..=0xFAFF | 0xFE30..=0xFE6F | 0xFF00..=0xFF60
-        | 0xFFE0..=0xFFE6 | 0x1F300..=0x1F64F | 0x1F680..=0x1F9FF | 0x20000..=0x3FFFD => 2,
+        0x1100..=0x115F
+        | 0x2E80..=0xA4CF
+        | 0xAC00..=0xD7A3
+        | 0xF900..=0xFAFF
+        | 0xFE30..=0xFE6F
+        | 0xFF00..=0xFF60
+        | 0xFFE0..=0xFFE6
+        | 0x1F300..=0x1F64F
+        | 0x1F680..=0x1F9FF
+        | 0x20000..=0x3FFFD => 2,
         _ => 1,
     }
 }

@@ -62,8 +62,8 @@ fn header(report: &RunReport) -> Markup {
             h1 { @if input.path.is_empty() { "A run without a named input" } @else { bdi { (shorten(&input.path, 240)) } } }
             p.headline {
                 span.big { (count(selection.kept)) }
-                " of " (counted(selection.seen, "row", "rows")) " kept"
-                span.quiet { (percent(selection.kept, selection.seen)) }
+                " of " (counted(selection.seen, "row", "rows")) " kept, "
+                (percent(selection.kept, selection.seen))
             }
             dl.tiles {
                 div {

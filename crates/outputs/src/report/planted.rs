@@ -33,7 +33,8 @@ fn draw(name: &str, value: &Value, depth: usize) -> Markup {
             table(name, lines.iter().filter_map(Value::as_object).map(|line| (None, line)).collect())
         }
         Value::Object(members) if !members.is_empty() && members.values().all(Value::is_object) => {
-            let lines = members.iter().filter_map(|(key, line)| Some((Some(key.as_str()), line.as_object()?)));
+            let lines =
+                members.iter().filter_map(|(key, line)| Some((Some(key.as_str()), line.as_object()?)));
             table(name, lines.collect())
         }
         Value::Object(members) if depth < DEEPEST => object(members, depth),
@@ -42,7 +43,9 @@ fn draw(name: &str, value: &Value, depth: usize) -> Markup {
 }
 
 fn object(members: &Map<String, Value>, depth: usize) -> Markup {
-    let is_plain = |value: &Value| !value.is_object() && !value.as_array().is_some_and(|list| list.iter().any(Value::is_object));
+    let is_plain = |value: &Value| {
+        !value.is_object() && !value.as_array().is_some_and(|list| list.iter().any(Value::is_object))
+    };
     html! {
         @if members.values().any(is_plain) {
             dl.tiles {
@@ -131,16 +134,36 @@ mod tests {
             "false_positives": {"reached": 9000, "dropped": 12},
         }))
         .into_string();
-        for part in ["20,000", "4,812", "byte copy", "380", "95.0%", "02-dedup 380, 01-filter 20", "850", "false positives", "9,000"] {
+        for part in [
+            "20,000",
+            "4,812",
+            "byte copy",
+            "380",
+            "95.0%",
+            "02-dedup 380, 01-filter 20",
+            "850",
+            "false positives",
+            "9,000",
+        ] {
             assert!(page.contains(part), "{part} in {page}");
         }
     }
 
     #[test]
     fn other_shapes_are_drawn_too() {
-        let by_kind = render(&json!({"byte_copy": {"planted": 3, "found": 1}, "crop": {"planted": 0, "found": 0}})).into_string();
+        let by_kind =
+            render(&json!({"byte_copy": {"planted": 3, "found": 1}, "crop": {"planted": 0, "found": 0}}))
+                .into_string();
         assert!(by_kind.contains("33.3%") && by_kind.contains("byte copy") && by_kind.contains("–"));
-        for odd in [json!(null), json!([]), json!({}), json!(3.5), json!("<b>"), json!([1, [2, "<i>"]]), json!({"a": {"b": {"c": {"d": {"e": 1}}}}})] {
+        for odd in [
+            json!(null),
+            json!([]),
+            json!({}),
+            json!(3.5),
+            json!("<b>"),
+            json!([1, [2, "<i>"]]),
+            json!({"a": {"b": {"c": {"d": {"e": 1}}}}}),
+        ] {
             let page = render(&odd).into_string();
             assert!(!page.contains("<b>") && !page.contains("<i>"));
         }

@@ -4,7 +4,7 @@ use cribble_core::{PruneDetails, QuotaFigures};
 use maud::{Markup, html};
 
 use super::axis::{Axis, Write};
-use super::chart::{self, Chart, Label};
+use super::chart::{self, Chart};
 use super::format::{clip, count, number, percent, share};
 use super::funnel::sum;
 use super::spread::{MOST_MARKS, places, runs};
@@ -17,7 +17,8 @@ const LORENZ_POINTS: usize = 200;
 pub fn render(details: &PruneDetails) -> Markup {
     let mut quotas: Vec<(usize, QuotaFigures)> = details.quotas.iter().copied().enumerate().collect();
     quotas.sort_by(|a, b| b.1.size.cmp(&a.1.size).then(a.0.cmp(&b.0)));
-    let (had, keeps) = (gini(quotas.iter().map(|(_, quota)| quota.size)), gini(quotas.iter().map(|(_, quota)| quota.quota)));
+    let (had, keeps) =
+        (gini(quotas.iter().map(|(_, quota)| quota.size)), gini(quotas.iter().map(|(_, quota)| quota.quota)));
     html! {
         dl.tiles {
             div { dt { "method" } dd { (clip(&details.method, 40)) } }
@@ -32,7 +33,7 @@ pub fn render(details: &PruneDetails) -> Markup {
         }
         (targets(details))
         @if !quotas.is_empty() {
-            div.charts {
+            div.charts.three {
                 (sizes(&quotas))
                 (shares(&quotas))
                 @if quotas.len() > 1 { (lorenz(&quotas, had, keeps)) }
@@ -45,7 +46,13 @@ pub fn render(details: &PruneDetails) -> Markup {
 fn targets(details: &PruneDetails) -> Markup {
     let heads = ["asked for", "target", "kept", "water level λ", "subset file"];
     let table = Table::new("Sizes that were asked for", &heads, details.targets.iter(), |target| {
-        vec![clip(&target.label, 60), count(target.target), count(target.kept), number(target.lambda), clip(&target.subset, 120)]
+        vec![
+            clip(&target.label, 60),
+            count(target.target),
+            count(target.kept),
+            number(target.lambda),
+            clip(&target.subset, 120),
+        ]
     });
     html! {
         @if !details.targets.is_empty() {
@@ -79,7 +86,12 @@ fn columns(quotas: &[(usize, QuotaFigures)]) -> Vec<Column> {
 
 fn tips(columns: &[Column]) -> Vec<String> {
     let of = |column: &Column| {
-        let keeps = format!("keeps {} of {} rows ({})", count(column.quota), count(column.size), percent(column.quota, column.size));
+        let keeps = format!(
+            "keeps {} of {} rows ({})",
+            count(column.quota),
+            count(column.size),
+            percent(column.quota, column.size)
+        );
         match column.clusters {
             1 => format!("cluster {} {keeps}", column.first),
             many => format!("{many} clusters of like size: {keeps}"),
@@ -88,9 +100,14 @@ fn tips(columns: &[Column]) -> Vec<String> {
     columns.iter().map(of).collect()
 }
 
-fn binned(columns: &[Column], clusters: usize) -> String {
+/// Says that marks stand for several clusters each, where they do.
+fn binned(columns: &[Column], clusters: usize, marks: &str) -> String {
     if columns.len() < clusters {
-        format!(" {} clusters are drawn as {} columns, each the mean of its clusters.", count(clusters as u64), columns.len())
+        format!(
+            " {} clusters are drawn as {} {marks}, neighbours in size put together.",
+            count(clusters as u64),
+            columns.len()
+        )
     } else {
         String::new()
     }
@@ -104,11 +121,20 @@ fn sizes(quotas: &[(usize, QuotaFigures)]) -> Markup {
     let mean = |total: u64, column: &Column| y.place(total as f64 / column.clusters.max(1) as f64);
     let had: Vec<f64> = columns.iter().filter_map(|column| mean(column.size, column)).collect();
     let keeps: Vec<f64> = columns.iter().filter_map(|column| mean(column.quota, column)).collect();
-    let (total, kept) = (sum(quotas.iter().map(|(_, quota)| &quota.size)), sum(quotas.iter().map(|(_, quota)| &quota.quota)));
+    let (total, kept) =
+        (sum(quotas.iter().map(|(_, quota)| &quota.size)), sum(quotas.iter().map(|(_, quota)| &quota.quota)));
     Chart {
         title: "What each cluster had, and what it keeps".into(),
-        lead: format!("Solid: kept. Below the dashed line: dropped.{}", binned(&columns, quotas.len())),
-        spoken: format!("{} clusters keep {} of {} rows together.", count(quotas.len() as u64), count(kept), count(total)),
+        lead: format!(
+            "Solid: kept. Between it and the dashed line: dropped.{}",
+            binned(&columns, quotas.len(), "columns")
+        ),
+        spoken: format!(
+            "{} clusters keep {} of {} rows together.",
+            count(quotas.len() as u64),
+            count(kept),
+            count(total)
+        ),
         x,
         y,
         marks: vec![
@@ -129,21 +155,30 @@ fn shares(quotas: &[(usize, QuotaFigures)]) -> Markup {
     let columns = columns(quotas);
     let y = Axis::linear("kept, of the cluster's rows", [0.0, 1.0], 4, Write::Percent);
     let x = Axis::places("clusters, the largest first", quotas.len());
-    let heights: Vec<f64> = columns.iter().map(|column| share(column.quota, column.size)).collect();
-    let (total, kept) = (sum(quotas.iter().map(|(_, quota)| &quota.size)), sum(quotas.iter().map(|(_, quota)| &quota.quota)));
+    let width = 1.0 / columns.len().max(1) as f64;
+    let middle = |place: usize| (place as f64 + 0.5) * width;
+    let dots = columns.iter().enumerate().filter(|(_, column)| column.size > 0);
+    let mut marks: Vec<Markup> = dots
+        .map(|(place, column)| chart::dot("kept", (middle(place), share(column.quota, column.size)), 6.0, ""))
+        .collect();
+    let (total, kept) =
+        (sum(quotas.iter().map(|(_, quota)| &quota.size)), sum(quotas.iter().map(|(_, quota)| &quota.quota)));
     let mean = share(kept, total);
+    marks.push(chart::line("halo", &[(0.0, mean), (1.0, mean)]));
+    marks.push(chart::line("marker strong", &[(0.0, mean), (1.0, mean)]));
+    marks.push(chart::strips(&tips(&columns)));
     Chart {
         title: "Share that each cluster keeps".into(),
-        lead: format!("The line marks the whole: {}.{}", percent(kept, total), binned(&columns, quotas.len())),
+        lead: format!(
+            "The line marks all together: {}.{}",
+            percent(kept, total),
+            binned(&columns, quotas.len(), "dots")
+        ),
         spoken: format!("All clusters together keep {}.", percent(kept, total)),
         x,
         y,
-        marks: vec![
-            chart::area("kept", &chart::stairs(&heights)),
-            chart::line("marker", &[(0.0, mean), (1.0, mean)]),
-            chart::strips(&tips(&columns)),
-        ],
-        labels: vec![Label { x: 1.0, y: mean, text: format!("all: {}", percent(kept, total)), class: "mark-chosen" }],
+        marks,
+        labels: Vec::new(),
         figures: html! {},
     }
     .render()
@@ -157,7 +192,10 @@ fn gini(counts: impl Iterator<Item = u64>) -> Option<f64> {
     if total <= 0.0 {
         return None;
     }
-    let (n, weighted) = (sorted.len() as f64, sorted.iter().zip(1u64..).map(|(value, rank)| rank as f64 * *value as f64).sum::<f64>());
+    let (n, weighted) = (
+        sorted.len() as f64,
+        sorted.iter().zip(1u64..).map(|(value, rank)| rank as f64 * *value as f64).sum::<f64>(),
+    );
     Some((2.0 * weighted / (n * total) - (n + 1.0) / n).clamp(0.0, 1.0))
 }
 
@@ -178,7 +216,8 @@ fn lorenz_points(counts: impl Iterator<Item = u64>) -> Vec<(f64, f64)> {
 fn lorenz(quotas: &[(usize, QuotaFigures)], had: Option<f64>, keeps: Option<f64>) -> Markup {
     let before = lorenz_points(quotas.iter().map(|(_, quota)| quota.size));
     let after = lorenz_points(quotas.iter().map(|(_, quota)| quota.quota));
-    let written = |gini: Option<f64>| gini.map_or_else(|| super::format::DASH.to_owned(), |gini| format!("{gini:.3}"));
+    let written =
+        |gini: Option<f64>| gini.map_or_else(|| super::format::DASH.to_owned(), |gini| format!("{gini:.3}"));
     Chart {
         title: "How evenly the rows are spread".into(),
         lead: "Lorenz curves: on the diagonal every cluster would hold as many rows.".into(),
@@ -209,7 +248,11 @@ fn table(quotas: &[(usize, QuotaFigures)]) -> Table {
             count(quota.size),
             count(quota.quota),
             percent(quota.quota, quota.size),
-            if quota.share.is_finite() { format!("{}%", number(quota.share * 100.0)) } else { number(f64::NAN) },
+            if quota.share.is_finite() {
+                format!("{}%", number(quota.share * 100.0))
+            } else {
+                number(f64::NAN)
+            },
         ]
     })
 }

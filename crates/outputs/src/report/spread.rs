@@ -12,7 +12,9 @@ pub fn places(length: usize, most: usize) -> Vec<usize> {
     match most {
         0 => Vec::new(),
         1 => vec![0],
-        _ => (0..most).map(|place| (place as u128 * (length as u128 - 1) / (most as u128 - 1)) as usize).collect(),
+        _ => (0..most)
+            .map(|place| (place as u128 * (length as u128 - 1) / (most as u128 - 1)) as usize)
+            .collect(),
     }
 }
 

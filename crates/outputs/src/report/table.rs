@@ -46,7 +46,9 @@ impl Table {
                         @for row in &self.rows {
                             tr {
                                 @for (place, cell) in row.iter().enumerate() {
-                                    @if place == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                                    @if place == 0 { th scope="row" { (cell) } }
+                                    @else if cell.chars().nth(32).is_some() { td.words { (cell) } }
+                                    @else { td { (cell) } }
                                 }
                             }
                         }
