@@ -63,7 +63,11 @@ impl Comparison {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    Column(String),
+    /// A name in double quotes is looked up like a bare one; that it was quoted only serves the hint.
+    Column {
+        name: String,
+        quoted: bool,
+    },
     Null,
     Boolean(bool),
     Integer(i64),
@@ -137,7 +141,7 @@ impl Kind {
     /// The direct children, in the order in which they are written.
     pub(crate) fn children(&self) -> Vec<&Node> {
         match self {
-            Self::Column(_)
+            Self::Column { .. }
             | Self::Null
             | Self::Boolean(_)
             | Self::Integer(_)
@@ -228,7 +232,7 @@ struct Operand<'a>(&'a Node);
 impl fmt::Display for Operand<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.kind {
-            Kind::Column(_)
+            Kind::Column { .. }
             | Kind::Null
             | Kind::Boolean(_)
             | Kind::Integer(_)
@@ -249,7 +253,7 @@ fn not(negated: bool) -> &'static str {
 impl fmt::Display for Node {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Column(name) => {
+            Kind::Column { name, .. } => {
                 let plain = name.starts_with(|first: char| first.is_alphabetic() || first == '_')
                     && name.chars().all(|character| character.is_alphanumeric() || "_.".contains(character));
                 if plain { write!(formatter, "{name}") } else { quoted(formatter, name, '"') }

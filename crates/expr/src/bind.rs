@@ -61,7 +61,14 @@ impl Scope<'_> {
 
     fn bind_kind(&mut self, node: &Node) -> Result<Plan, ExprError> {
         match &node.kind {
-            Kind::Column(name) => self.column(name),
+            Kind::Column { name, quoted } => self.column(name).map_err(|error| {
+                let lost = *quoted && error.candidates().is_empty();
+                if lost {
+                    error.with_hint("double quotes are for names; text is written '…'")
+                } else {
+                    error
+                }
+            }),
             Kind::Null => Ok(Plan::null()),
             Kind::Boolean(value) => Ok(Plan::boolean(*value)),
             Kind::Integer(value) => Ok(Plan::integer(*value)),

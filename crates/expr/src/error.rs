@@ -306,17 +306,17 @@ impl From<ArrowError> for ExprError {
 
 /// The names closest to `name`, best first, at most three; ties keep the order of `valid`.
 ///
-/// Jaro-Winkler on lower case, and at least 0.8: that forgives a slip or a missing prefix letter, and does not offer
-/// `key` to someone who wrote `url`.
+/// Jaro-Winkler on lower case, and at least 0.8: that forgives a slip, and does not offer `key` to someone who wrote
+/// `url`. Beside it, a name of which only words were left out (`clip_score` for `clip_l14_similarity_score`).
 pub(crate) fn closest(name: &str, valid: &[String]) -> Vec<String> {
     let lower = name.to_lowercase();
     let mut scored: Vec<(f64, &String)> = valid
         .iter()
         .map(|candidate| {
             let other = candidate.to_lowercase();
-            let part = lower.chars().count() >= 4 && (other.contains(&lower) || lower.contains(&other));
-            let score = strsim::jaro_winkler(&lower, &other);
-            (if part && other.chars().count() >= 4 { score.max(0.85) } else { score }, candidate)
+            let has_words = lower.split(['_', ' ', '.']).all(|word| word.len() > 1 && other.contains(word));
+            let alike = strsim::jaro_winkler(&lower, &other);
+            (if has_words { alike.max(0.85) } else { alike }, candidate)
         })
         .filter(|(score, _)| *score >= 0.8)
         .collect();

@@ -68,7 +68,7 @@ impl Expression {
 }
 
 fn collect(node: &Node, names: &mut Vec<String>) {
-    if let Kind::Column(name) = &node.kind
+    if let Kind::Column { name, .. } = &node.kind
         && !names.contains(name)
     {
         names.push(name.clone());

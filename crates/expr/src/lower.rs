@@ -24,10 +24,16 @@ pub(crate) fn lower(expression: &Expr, depth: usize) -> Result<Node, ExprError> 
     // Only leaves and names are asked for their place: a span of an inner node is found by walking all of it.
     let (kind, place) = match expression {
         Expr::Nested(inner) => return lower(inner, depth + 1),
-        Expr::Identifier(name) => (Kind::Column(name.value.clone()), position(name.span.start)),
+        Expr::Identifier(name) => {
+            let quoted = name.quote_style.is_some();
+            (Kind::Column { name: name.value.clone(), quoted }, position(name.span.start))
+        }
         Expr::CompoundIdentifier(parts) => {
             let name: Vec<&str> = parts.iter().map(|part| part.value.as_str()).collect();
-            (Kind::Column(name.join(".")), parts.first().and_then(|part| position(part.span.start)))
+            (
+                Kind::Column { name: name.join("."), quoted: false },
+                parts.first().and_then(|part| position(part.span.start)),
+            )
         }
         Expr::Value(value) => {
             let place = position(value.span.start);

@@ -33,6 +33,14 @@ impl Dialect for WhereDialect {
     fn supports_comma_separated_trim(&self) -> bool {
         true
     }
+
+    /// Without this a broken `CASE` or `CAST` is read as a column of that name, and the message is about the column.
+    fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
+        matches!(
+            keyword,
+            Keyword::CASE | Keyword::CAST | Keyword::TRY_CAST | Keyword::SAFE_CAST | Keyword::NOT
+        )
+    }
 }
 
 pub(crate) fn position(location: Location) -> Option<Position> {
@@ -78,14 +86,13 @@ pub(crate) fn parse(text: &str) -> Result<Expr, ExprError> {
 fn check(tokens: &[TokenWithSpan]) -> Result<(), ExprError> {
     let mut terms = 0;
     let mut depth = 0usize;
-    for token in tokens {
+    let mut before = &Token::EOF;
+    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
         let here = position(token.span.start);
+        missing_value(before, &token.token).map_err(|error| error.at(here))?;
+        before = &token.token;
         match &token.token {
-            Token::Whitespace(_)
-            | Token::Comma
-            | Token::EOF
-            | Token::Number(_, _)
-            | Token::SingleQuotedString(_) => {}
+            Token::Comma | Token::EOF | Token::Number(_, _) | Token::SingleQuotedString(_) => {}
             Token::LParen => {
                 depth += 1;
                 if depth > MAX_DEPTH {
@@ -116,6 +123,34 @@ fn check(tokens: &[TokenWithSpan]) -> Result<(), ExprError> {
     Ok(())
 }
 
+/// The parser takes an operator for a name where a value should stand; the message would be about what follows it.
+fn missing_value(before: &Token, token: &Token) -> Result<(), ExprError> {
+    let keyword = |token: &Token| match token {
+        Token::Word(word) if word.quote_style.is_none() => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let (last, this) = (keyword(before), keyword(token));
+    let needs_left = match this {
+        Keyword::AND | Keyword::OR | Keyword::IS => true,
+        Keyword::IN | Keyword::LIKE | Keyword::ILIKE | Keyword::BETWEEN => last != Keyword::NOT,
+        _ => false,
+    };
+    let has_left = match before {
+        Token::Word(_) => !matches!(last, Keyword::AND | Keyword::OR | Keyword::NOT),
+        Token::Number(_, _) | Token::SingleQuotedString(_) | Token::RParen => true,
+        Token::EOF | Token::LParen | Token::Comma => false,
+        Token::Eq | Token::DoubleEq | Token::Neq | Token::Lt | Token::LtEq | Token::Gt | Token::GtEq => false,
+        Token::Plus | Token::Minus | Token::Div | Token::Mod | Token::StringConcat => false,
+        // Whatever else may end a value is not in the language, and is refused with a better message than this.
+        _ => true,
+    };
+    if !needs_left || has_left {
+        return Ok(());
+    }
+    Err(syntax(format!("a value is missing before `{token}`"))
+        .with_hint("a column of this name is written in double quotes"))
+}
+
 pub(crate) fn too_deep() -> ExprErrorKind {
     ExprErrorKind::TooLarge { what: "levels of nesting", limit: MAX_DEPTH }
 }
@@ -134,6 +169,17 @@ fn reword(error: ParserError, text: &str) -> ExprError {
         Some((message, place)) => (message, read_place(place)),
         None => (message.as_str(), None),
     };
+    if message.starts_with("No infix parser") {
+        let error = unsupported("this operator is", place);
+        return if message.contains("Overlap") { error.with_hint("write AND") } else { error };
+    }
+    if message.contains("NORMALIZED FROM after IS") {
+        let found = message.rsplit_once("found: ").map_or("something else", |(_, found)| found);
+        return syntax(format!(
+            "expected NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM after IS, found {found}"
+        ))
+        .at(place);
+    }
     let message =
         lower_first(message).replace("found: EOF", "found the end").replace(", found: ", ", found ");
     let message = message.replacen("expected: ", "expected ", 1);
