@@ -1,1 +1,30 @@
-//! placeholder while the workspace is laid out
+//! How steps are run, not what they do: the run folder and its manifest, tasks with atomic commits, resume, the local executor, the join of
+//! step tables by position, and the selection that is left at the end.
+#![warn(missing_docs)]
+mod columns;
+mod context;
+mod errors;
+mod executor;
+mod machine;
+mod manifest;
+mod plan;
+mod run;
+mod scatter;
+mod selection;
+mod step;
+mod subset;
+mod table;
+
+pub use columns::ColumnReader;
+pub use context::{Embedding, StepContext, StepRef};
+pub use errors::ErrorRow;
+pub use executor::{Executor, Limits};
+pub use machine::{available_memory, peak_memory};
+pub use manifest::{FORMAT_VERSION, Manifest, StepState};
+pub use plan::{Plan, PlannedStep};
+pub use run::RunFolder;
+pub use scatter::{GlobalRow, ScatterReader, ScatterWriter};
+pub use selection::{Selection, read_selection, write_selection};
+pub use step::{Parallel, PhaseSpec, Step, TaskOutput, Unit, UnitKind};
+pub use subset::{SubsetSorter, write_sorted_uids};
+pub use table::{TableReader, TableSchema, Verdicts, read_column, write_columns, write_table};

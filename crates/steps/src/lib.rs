@@ -1,1 +1,32 @@
-//! placeholder while the workspace is laid out
+//! The steps: filter, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
+//! columns that they write.
+#![warn(missing_docs)]
+mod cluster;
+mod dedup;
+mod embedding;
+mod filter;
+mod order;
+mod prune;
+mod training;
+
+use cribble_core::{Recipe, Result, StepOptions};
+use cribble_pipeline::Step;
+
+/// The steps of a recipe, ready to run. Fails on an expression that cannot be parsed.
+pub fn build(recipe: &Recipe) -> Result<Vec<Box<dyn Step>>> {
+    recipe
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(index, spec)| {
+            let step: Result<Box<dyn Step>> = match &spec.options {
+                StepOptions::Filter(options) => filter::Filter::new(options).map(|step| Box::new(step) as _),
+                StepOptions::Dedup(options) => Ok(Box::new(dedup::Dedup::new(options.clone())) as _),
+                StepOptions::Cluster(options) => Ok(Box::new(cluster::Cluster::new(options.clone())) as _),
+                StepOptions::Prune(options) => Ok(Box::new(prune::Prune::new(options.clone())) as _),
+                other => Err(cribble_core::Error::bug(format!("no step for kind {}", other.kind()))),
+            };
+            step.map_err(|error| error.context(format!("step {} ({})", index + 1, spec.options.kind())))
+        })
+        .collect()
+}

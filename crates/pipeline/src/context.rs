@@ -1,0 +1,218 @@
+//! What a task sees: the input, the steps before its own, its own folder, and the ceilings. Everything a task reads of earlier steps goes
+//! through here, so that the positional joins are proven in one place.
+use std::path::{Path, PathBuf};
+
+use arrow::{
+    array::ArrayRef,
+    datatypes::{Field, Schema, SchemaRef},
+};
+use cribble_core::{Cancel, Error, Progress, Result, StepOptions, Uid, name_hint};
+use cribble_io::{
+    ArrayReader,
+    source::{ArrayInfo, Dataset},
+};
+
+use crate::{
+    ErrorRow, Verdicts,
+    columns::ColumnReader,
+    errors::write_errors,
+    table::{TableReader, TableSchema, write_table},
+};
+
+/// An earlier step of the same run.
+#[derive(Debug, Clone)]
+pub struct StepRef {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its options.
+    pub options: StepOptions,
+    /// Its folder's name.
+    pub name: String,
+}
+
+/// What a task sees.
+pub struct StepContext<'a> {
+    /// The input.
+    pub dataset: &'a Dataset,
+    /// Steps before this one, in order.
+    pub before: &'a [StepRef],
+    /// Tars with the pixels, as the recipe names them.
+    pub images: Option<&'a str>,
+    /// Folder of this step.
+    pub folder: &'a Path,
+    /// Folder of the whole run.
+    pub run: &'a Path,
+    /// Memory ceiling of the whole process, in bytes.
+    pub memory: u64,
+    /// Number of threads.
+    pub threads: usize,
+    /// Where progress goes.
+    pub progress: &'a dyn Progress,
+    /// Asked often: whether to stop.
+    pub cancel: &'a Cancel,
+}
+
+/// An embedding that is there: an array of the input or of an `embed` step.
+#[derive(Debug, Clone)]
+pub struct Embedding {
+    /// Name, dimension and element type.
+    pub info: ArrayInfo,
+}
+
+impl StepContext<'_> {
+    /// Number of shards.
+    pub fn shards(&self) -> u32 {
+        self.dataset.shards().len() as u32
+    }
+
+    /// Rows of a shard.
+    pub fn rows(&self, shard: u32) -> usize {
+        self.dataset.shards()[shard as usize].rows as usize
+    }
+
+    /// Name of a shard, used in the names of its files.
+    pub fn shard_name(&self, shard: u32) -> &str {
+        &self.dataset.shards()[shard as usize].name
+    }
+
+    /// The uids of a shard, in row order.
+    pub fn uids(&self, shard: u32) -> Result<Vec<Uid>> {
+        Ok(self.dataset.uids(shard)?)
+    }
+
+    /// Which rows of a shard every step before has kept.
+    pub fn kept(&self, shard: u32, uids: &[Uid]) -> Result<Vec<bool>> {
+        match self.before.last() {
+            None => Ok(vec![true; uids.len()]),
+            Some(step) => {
+                let keep = TableReader::keep(&self.table_path(step, shard), uids)?;
+                Ok(keep.into_iter().map(|keep| keep == Some(true)).collect())
+            }
+        }
+    }
+
+    /// Number of rows that every step before has kept.
+    pub fn kept_rows(&self) -> Result<u64> {
+        match self.before.last() {
+            None => Ok(self.dataset.shards().iter().map(|shard| shard.rows).sum()),
+            Some(step) => Ok(read_step_report(&step.path)?.counts.kept),
+        }
+    }
+
+    /// The table of a shard in an earlier step.
+    pub fn table_path(&self, step: &StepRef, shard: u32) -> PathBuf {
+        step.path.join(format!("{}.parquet", self.shard_name(shard)))
+    }
+
+    /// The last earlier step of a kind.
+    pub fn earlier(&self, kind: &str) -> Option<&StepRef> {
+        self.before.iter().rev().find(|step| step.options.kind() == kind)
+    }
+
+    /// A column of an earlier step, whole, aligned and proven.
+    pub fn step_column(&self, step: &StepRef, shard: u32, uids: &[Uid], name: &str) -> Result<ArrayRef> {
+        TableReader::column(&self.table_path(step, shard), uids, name)
+    }
+
+    /// All columns that expressions may use: the input's, then those of earlier steps, which hide columns of the same name before them.
+    pub fn schema(&self) -> Result<SchemaRef> {
+        let mut fields: Vec<Field> =
+            self.dataset.schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+        for step in self.before {
+            for field in self.step_schema(step)?.0.fields() {
+                fields.retain(|known| known.name() != field.name());
+                fields.push(field.as_ref().clone());
+            }
+        }
+        Ok(std::sync::Arc::new(Schema::new(fields)))
+    }
+
+    /// The own columns of an earlier step; before it has run, those that its kind is known to write.
+    pub(crate) fn step_schema(&self, step: &StepRef) -> Result<TableSchema> {
+        match self.dataset.shards().first() {
+            Some(_) if self.table_path(step, 0).exists() => TableSchema::read(&self.table_path(step, 0)),
+            _ => Ok(crate::columns::known_columns(&step.options)),
+        }
+    }
+
+    /// Reads columns by name, aligned row for row, from the input and earlier steps.
+    pub fn columns(&self, shard: u32, names: &[String], batch_rows: usize) -> Result<ColumnReader> {
+        ColumnReader::open(self, shard, names, batch_rows)
+    }
+
+    /// The embedding of a name, or an error that lists those there are.
+    pub fn embedding(&self, name: &str) -> Result<Embedding> {
+        let arrays = self.dataset.arrays();
+        arrays
+            .iter()
+            .find(|array| array.name == name)
+            .map(|info| Embedding { info: info.clone() })
+            .ok_or_else(|| {
+                let names: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
+                Error::usage(format!("the input has no embedding '{name}'")).with_hint(if names.is_empty() {
+                    "it has no arrays at all; DataComp's lie in an .npz beside each .parquet".to_string()
+                } else {
+                    name_hint(name, names.iter().copied())
+                })
+            })
+    }
+
+    /// Opens an embedding's rows of one shard. Values are as stored, not normalised.
+    pub fn open_embedding(&self, embedding: &Embedding, shard: u32) -> Result<ArrayReader> {
+        Ok(self.dataset.open_array(shard, &embedding.info.name)?)
+    }
+
+    /// A file that lives only until the step is complete.
+    pub fn scratch(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(".scratch").join(name)
+    }
+
+    /// Writes the table of a shard in this step's folder, and its error rows.
+    pub fn write_verdicts(
+        &self,
+        shard: u32,
+        uids: &[Uid],
+        verdicts: &Verdicts,
+        columns: Vec<(Field, ArrayRef)>,
+        errors: &[ErrorRow],
+    ) -> Result<u64> {
+        if !errors.is_empty() {
+            write_errors(&self.scratch(format!("errors/{}.parquet", self.shard_name(shard))), errors)?;
+        }
+        let path = self.folder.join(format!("{}.parquet", self.shard_name(shard)));
+        write_table(&path, uids, verdicts, columns)?;
+        std::fs::metadata(&path)
+            .map(|data| data.len())
+            .map_err(|error| Error::input(format!("{}: {error}", path.display())))
+    }
+
+    /// An error row of this step.
+    pub fn error_row(
+        &self,
+        uid: Uid,
+        shard: u32,
+        row: usize,
+        code: &str,
+        message: impl Into<String>,
+    ) -> ErrorRow {
+        ErrorRow {
+            uid,
+            shard: self.shard_name(shard).into(),
+            row: row as u64,
+            step: self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// Reads `report.json` of a complete step.
+pub(crate) fn read_step_report(folder: &Path) -> Result<cribble_core::StepReport> {
+    let path = folder.join("report.json");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::input(format!("{}: not a step report: {error}", path.display()))
+            .with_hint("delete the step's folder and run again")
+    })
+}

@@ -1,0 +1,221 @@
+//! The selection: the AND of all keep flags, with the step that dropped each sample and why. Written once all steps are complete, one
+//! table a shard, and from it `subset.npy` and `errors.parquet`.
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, UInt32Array},
+    datatypes::{DataType, Field, Schema, UInt32Type},
+};
+use cribble_core::{Error, Result, SelectionReport, Uid};
+use cribble_io::tables::TableWriter;
+use rayon::prelude::*;
+
+use crate::{
+    Executor, RunFolder, StepContext,
+    errors::concatenate,
+    subset::SubsetSorter,
+    table::{TableReader, read_batches},
+};
+
+/// What became of one sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The sample.
+    pub uid: Uid,
+    /// Whether every step kept it.
+    pub keep: bool,
+    /// Folder of the step that dropped it.
+    pub dropped_by: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// How often it stands in the subset.
+    pub copies: u32,
+}
+
+fn schema() -> Arc<Schema> {
+    Arc::new(Schema::new(vec![
+        Field::new("uid", DataType::Utf8, false),
+        Field::new("keep", DataType::Boolean, false),
+        Field::new("dropped_by", DataType::Utf8, true),
+        Field::new("reason", DataType::Utf8, true),
+        Field::new("copies", DataType::UInt32, false),
+    ]))
+}
+
+/// Where the selection of a shard lies.
+pub(crate) fn selection_path(run: &Path, shard: &str) -> PathBuf {
+    run.join("selection").join(format!("{shard}.parquet"))
+}
+
+/// Reads the selection of one shard, in row order.
+pub fn read_selection(run: &Path, shard: &str) -> Result<Vec<Selection>> {
+    let path = selection_path(run, shard);
+    let mut rows = Vec::new();
+    for batch in read_batches(&path, None, 65_536)? {
+        let batch = batch?;
+        let wrong = || Error::input(format!("{}: not a selection table", path.display()));
+        let text = |index: usize| batch.column(index).as_string_opt::<i32>().ok_or_else(wrong);
+        let (uid, by, reason) = (text(0)?, text(2)?, text(3)?);
+        let keep = batch.column(1).as_boolean_opt().ok_or_else(wrong)?;
+        let copies = batch.column(4).as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
+        let owned =
+            |column: &StringArray, row: usize| column.is_valid(row).then(|| column.value(row).to_string());
+        for row in 0..batch.num_rows() {
+            rows.push(Selection {
+                uid: Uid::parse(uid.value(row).as_bytes())
+                    .map_err(|e| Error::input(format!("{}: {e}", path.display())))?,
+                keep: keep.value(row),
+                dropped_by: owned(by, row),
+                reason: owned(reason, row),
+                copies: copies.value(row),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// Reads what every step said of the rows of a shard. Each step after the one that dropped a row has not judged it.
+fn decide(run: &RunFolder, shard: &str, uids: &[Uid]) -> Result<Vec<Selection>> {
+    let mut rows: Vec<Selection> = uids
+        .iter()
+        .map(|&uid| Selection { uid, keep: true, dropped_by: None, reason: None, copies: 1 })
+        .collect();
+    for (index, step) in run.manifest.steps.iter().enumerate() {
+        let path = run.step_folder(index).join(format!("{shard}.parquet"));
+        let keep = TableReader::keep(&path, uids)?;
+        let reason = TableReader::column(&path, uids, "reason")?;
+        let reason = reason
+            .as_string_opt::<i32>()
+            .ok_or_else(|| Error::bug(format!("{}: reason is no text", path.display())))?;
+        for (row, selection) in rows.iter_mut().enumerate() {
+            if selection.keep && keep[row] != Some(true) {
+                selection.keep = false;
+                selection.copies = 0;
+                selection.dropped_by = Some(step.folder.clone());
+                selection.reason = reason.is_valid(row).then(|| reason.value(row).to_string());
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn write_shard(path: &Path, rows: &[Selection]) -> Result<()> {
+    let batch = RecordBatch::try_new(
+        schema(),
+        vec![
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.uid.to_string()))),
+            Arc::new(rows.iter().map(|row| Some(row.keep)).collect::<BooleanArray>()),
+            Arc::new(rows.iter().map(|row| row.dropped_by.as_deref()).collect::<StringArray>()),
+            Arc::new(rows.iter().map(|row| row.reason.as_deref()).collect::<StringArray>()),
+            Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.copies))),
+        ],
+    )
+    .map_err(|error| Error::bug(error.to_string()))?;
+    let mut file = TableWriter::create(path, schema())?;
+    file.write(&batch)?;
+    file.finish()?;
+    Ok(())
+}
+
+/// Writes `selection/`, `errors.parquet` and, when `subset` is set, `subset.npy` and the further subsets of the last step. Returns the report
+/// and the label and size of each further subset.
+pub fn write_selection(
+    executor: &Executor<'_>,
+    run: &RunFolder,
+    subset: bool,
+) -> Result<(SelectionReport, Vec<(String, u64)>)> {
+    let dataset = executor.dataset;
+    let shards = dataset.shards();
+    executor.progress.begin("selection", shards.len() as u64, "shards");
+    let reports = shards
+        .par_iter()
+        .enumerate()
+        .map(|(index, shard)| {
+            executor.cancel.check()?;
+            let uids = dataset.uids(index as u32)?;
+            let rows = decide(run, &shard.name, &uids)?;
+            write_shard(&selection_path(run.path(), &shard.name), &rows)?;
+            let mut report = SelectionReport { seen: rows.len() as u64, ..SelectionReport::default() };
+            for row in &rows {
+                match &row.dropped_by {
+                    Some(step) => *report.dropped_by.entry(step.clone()).or_default() += 1,
+                    None => report.kept += 1,
+                }
+            }
+            executor.progress.advance(1);
+            Ok(report)
+        })
+        .collect::<Result<Vec<_>>>();
+    executor.progress.end();
+    let mut sum = SelectionReport::default();
+    for report in reports? {
+        sum.seen += report.seen;
+        sum.kept += report.kept;
+        for (step, count) in report.dropped_by {
+            *sum.dropped_by.entry(step).or_default() += count;
+        }
+    }
+    let errors: Vec<PathBuf> =
+        (0..run.manifest.steps.len()).map(|i| run.step_folder(i).join("errors.parquet")).collect();
+    concatenate(&run.path().join("errors.parquet"), &errors)?;
+    let mut further = Vec::new();
+    if subset {
+        write_main_subset(executor, run)?;
+        further = write_further_subsets(executor, run)?;
+    }
+    Ok((sum, further))
+}
+
+fn sorter(executor: &Executor<'_>, run: &RunFolder) -> SubsetSorter {
+    SubsetSorter::new(run.path().join(".scratch-subset"), executor.limits.memory / 4)
+}
+
+fn write_main_subset(executor: &Executor<'_>, run: &RunFolder) -> Result<()> {
+    let mut sorter = sorter(executor, run);
+    for shard in executor.dataset.shards() {
+        executor.cancel.check()?;
+        for row in read_selection(run.path(), &shard.name)? {
+            for _ in 0..row.copies {
+                sorter.push(row.uid)?;
+            }
+        }
+    }
+    sorter.write(&run.path().join("subset.npy"))?;
+    Ok(())
+}
+
+fn write_further_subsets(executor: &Executor<'_>, run: &RunFolder) -> Result<Vec<(String, u64)>> {
+    let Some(last) = executor.steps.len().checked_sub(1) else { return Ok(Vec::new()) };
+    let labels = executor.steps[last].further_subsets();
+    let before = executor.before(run, last);
+    let folder = run.step_folder(last);
+    let context = StepContext {
+        dataset: executor.dataset,
+        before: &before,
+        images: executor.recipe.input.images.as_deref(),
+        folder: &folder,
+        run: run.path(),
+        memory: executor.limits.memory,
+        threads: executor.limits.threads,
+        progress: executor.progress,
+        cancel: executor.cancel,
+    };
+    let mut written = Vec::new();
+    for (index, label) in labels.into_iter().enumerate() {
+        let mut sorter = sorter(executor, run);
+        for shard in 0..context.shards() {
+            executor.cancel.check()?;
+            let uids = context.uids(shard)?;
+            let mask = executor.steps[last].further_subset(&context, index, shard, &uids)?;
+            for (&uid, _) in uids.iter().zip(mask).filter(|(_, inside)| *inside) {
+                sorter.push(uid)?;
+            }
+        }
+        let count = sorter.write(&run.path().join(format!("subset-{label}.npy")))?;
+        written.push((label, count));
+    }
+    Ok(written)
+}

@@ -1,0 +1,362 @@
+//! Step `cluster`: spherical k-means over one embedding. With a list of k all are trained on the same rows and an elbow chooses; then every
+//! row that is kept goes to its nearest centroid.
+mod figures;
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{ArrayRef, Float32Builder, Int32Builder},
+    datatypes::{DataType, Field},
+};
+use cribble_core::{
+    ClusterDetails, ClusterFigures, ClusterOptions, Details, ElbowPoint, Error, ErrorKind, Result,
+};
+use cribble_io::{
+    SourceFile,
+    npy::{ElementType, NpyFile, NpyWriter},
+};
+use cribble_math::{KMeansOptions, RowSource, density, elbow, kmeans, nearest::nearest};
+use cribble_pipeline::{Parallel, PhaseSpec, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    embedding::{fault, for_blocks, math_error},
+    training::{FileRows, draw},
+};
+pub(crate) use figures::{Figures, write_columns};
+
+/// Neighbours of d_inter in `clusters.parquet`: the paper's 20.
+const NEIGHBORS: usize = 20;
+
+pub struct Cluster {
+    options: ClusterOptions,
+}
+
+/// What training one k found.
+#[derive(Serialize, Deserialize)]
+struct Trained {
+    k: u64,
+    mean_sim: f64,
+    iterations: Vec<f64>,
+    converged: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Drawn {
+    rows: u64,
+    available: u64,
+}
+
+impl Cluster {
+    pub fn new(options: ClusterOptions) -> Self {
+        Self { options }
+    }
+
+    fn ks(&self) -> Vec<u64> {
+        let mut ks = self.options.k.as_slice().to_vec();
+        ks.sort_unstable();
+        ks.dedup();
+        ks
+    }
+
+    fn train(&self, context: &StepContext<'_>, unit: Unit) -> Result<TaskOutput> {
+        let embedding = context.embedding(&self.options.embedding)?;
+        let wished = self.ks()[unit as usize];
+        let rows = FileRows::open(context, &context.scratch("train.f32"), embedding.info.dim)?;
+        if rows.is_empty() {
+            let empty = Trained { k: 0, mean_sim: f64::NAN, iterations: Vec::new(), converged: true };
+            write_centroids(&centroid_path(context, unit), &[], embedding.info.dim)?;
+            return Ok(TaskOutput { data: to_value(&empty)?, ..TaskOutput::default() });
+        }
+        let k = wished.min(rows.len() as u64);
+        let mut output = TaskOutput::default();
+        if k < wished {
+            output.notes.push(format!(
+                "k = {wished} is more than the {} rows there are to train on: k = {k} is used",
+                rows.len()
+            ));
+        }
+        let trained = train_centroids(
+            context,
+            &rows,
+            k,
+            self.options.iterations,
+            self.options.tolerance,
+            self.options.seed,
+        )?;
+        write_centroids(&centroid_path(context, unit), &trained.centroids, embedding.info.dim)?;
+        let iterations: Vec<f64> = trained.iterations.iter().map(|stats| stats.mean_sim).collect();
+        let summary = Trained {
+            k,
+            mean_sim: iterations.last().copied().unwrap_or(f64::NAN),
+            iterations,
+            converged: trained.converged,
+        };
+        output.data = to_value(&summary)?;
+        Ok(output)
+    }
+
+    fn draw(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
+        let embedding = context.embedding(&self.options.embedding)?;
+        let largest = self.ks().last().copied().unwrap_or(1);
+        let none = |_: u32| Ok(Vec::new());
+        let path = context.scratch("train.f32");
+        let training =
+            draw(context, &embedding, self.options.train_rows, largest, self.options.seed, &none, &path)?;
+        Ok(TaskOutput {
+            notes: training.note().into_iter().collect(),
+            data: to_value(&Drawn { rows: training.rows, available: training.available })?,
+            ..TaskOutput::default()
+        })
+    }
+
+    fn choose(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
+        // The means are in the markers of the train tasks; the chosen centroids are what later tasks need, so the choice is made from files.
+        let embedding = context.embedding(&self.options.embedding)?;
+        let rows = FileRows::open(context, &context.scratch("train.f32"), embedding.info.dim)?;
+        let mut points = Vec::new();
+        for unit in 0..self.ks().len() as u32 {
+            let centroids = read_centroids(&centroid_path(context, unit), embedding.info.dim)?;
+            points.push((
+                (centroids.len() / embedding.info.dim).max(1),
+                mean_dist(context, &rows, &centroids)?,
+            ));
+        }
+        let chosen = elbow::choose(&points).unwrap_or(0);
+        let centroids = read_centroids(&centroid_path(context, chosen as u32), embedding.info.dim)?;
+        write_centroids(&context.folder.join("centroids.npy"), &centroids, embedding.info.dim)?;
+        let curve: Vec<ElbowPoint> = points
+            .iter()
+            .enumerate()
+            .map(|(index, &(k, mean_dist))| ElbowPoint { k: k as u64, mean_dist, chosen: index == chosen })
+            .collect();
+        let mut notes = Vec::new();
+        if curve.len() > 1 {
+            notes.push(format!("k = {} was chosen among {:?} by the elbow", points[chosen].0, self.ks()));
+        }
+        Ok(TaskOutput { notes, data: to_value(&curve)?, ..TaskOutput::default() })
+    }
+
+    fn assign(&self, context: &StepContext<'_>, shard: Unit) -> Result<TaskOutput> {
+        let embedding = context.embedding(&self.options.embedding)?;
+        let dim = embedding.info.dim;
+        let centroids = read_centroids(&context.folder.join("centroids.npy"), dim)?;
+        let uids = context.uids(shard)?;
+        let kept = context.kept(shard, &uids)?;
+        let mut verdicts = Verdicts::new(uids.len());
+        let (mut clusters, mut sims) =
+            (Int32Builder::with_capacity(uids.len()), Float32Builder::with_capacity(uids.len()));
+        let mut figures = Figures::new(centroids.len() / dim);
+        let mut errors = Vec::new();
+        let (mut labels, mut found) = (Vec::new(), Vec::new());
+        for_blocks(context, &embedding, shard, |start, rows, states| {
+            labels.resize(states.len(), 0u32);
+            found.resize(states.len(), 0f32);
+            if !centroids.is_empty() {
+                nearest(rows, &centroids, dim, &mut labels, &mut found);
+            }
+            for (index, &state) in states.iter().enumerate() {
+                let row = start + index;
+                let error = fault(state, &self.options.embedding);
+                if kept[row] && error.is_none() {
+                    verdicts.keep(row);
+                    clusters.append_value(labels[index] as i32);
+                    sims.append_value(found[index]);
+                    figures.add(labels[index], found[index], uids[row]);
+                    continue;
+                }
+                clusters.append_null();
+                sims.append_null();
+                if let (true, Some((code, message))) = (kept[row], error) {
+                    verdicts.error(row, &code.into());
+                    errors.push(context.error_row(uids[row], shard, row, code, message));
+                }
+            }
+            Ok(())
+        })?;
+        let columns: Vec<(Field, ArrayRef)> = vec![
+            (Field::new("cluster", DataType::Int32, true), Arc::new(clusters.finish())),
+            (Field::new("centroid_sim", DataType::Float32, true), Arc::new(sims.finish())),
+        ];
+        figures.write(&context.scratch(format!("figures/{shard:08}")))?;
+        let bytes_written = context.write_verdicts(shard, &uids, &verdicts, columns, &errors)?;
+        let bytes_read = (uids.len() * (dim * 2 + 16)) as u64;
+        Ok(TaskOutput {
+            counts: verdicts.counts().clone(),
+            bytes_read,
+            bytes_written,
+            ..TaskOutput::default()
+        })
+    }
+
+    fn describe(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
+        let dim = context.embedding(&self.options.embedding)?.info.dim;
+        let centroids = read_centroids(&context.folder.join("centroids.npy"), dim)?;
+        let mut figures = Figures::new(centroids.len() / dim);
+        for shard in 0..context.shards() {
+            figures.merge(&Figures::read(&context.scratch(format!("figures/{shard:08}")))?);
+        }
+        let d_inter = density::d_inter(&centroids, dim, NEIGHBORS);
+        figures.write_parquet(&context.folder.join("clusters.parquet"), &d_inter)?;
+        let clusters: Vec<ClusterFigures> = (0..figures.clusters())
+            .map(|cluster| {
+                let d_intra = figures.d_intra(cluster);
+                ClusterFigures {
+                    size: figures.size(cluster),
+                    d_intra,
+                    d_inter: d_inter[cluster],
+                    complexity: d_inter[cluster] * d_intra,
+                }
+            })
+            .collect();
+        Ok(TaskOutput { data: to_value(&(clusters, figures.mean_sim()))?, ..TaskOutput::default() })
+    }
+}
+
+impl Step for Cluster {
+    fn kind(&self) -> &'static str {
+        "cluster"
+    }
+
+    fn check(&self, context: &StepContext<'_>) -> Result<Vec<String>> {
+        let embedding = context.embedding(&self.options.embedding)?;
+        Ok(vec![format!(
+            "embedding {} [n, {}], k = {:?}, train_rows = {}",
+            embedding.info.name,
+            embedding.info.dim,
+            self.ks(),
+            self.options.train_rows
+        )])
+    }
+
+    fn phases(&self) -> Vec<PhaseSpec> {
+        let phase = |name, unit| PhaseSpec { name, unit, parallel: Parallel::Inner };
+        vec![
+            phase("draw", UnitKind::Whole),
+            phase("train", UnitKind::Bucket),
+            phase("choose", UnitKind::Whole),
+            phase("assign", UnitKind::Shard),
+            phase("describe", UnitKind::Whole),
+        ]
+    }
+
+    fn buckets(&self, _context: &StepContext<'_>, _phase: &str) -> Result<u32> {
+        Ok(self.ks().len() as u32)
+    }
+
+    fn run(&self, context: &StepContext<'_>, phase: &str, unit: Unit) -> Result<TaskOutput> {
+        match phase {
+            "draw" => self.draw(context),
+            "train" => self.train(context, unit),
+            "choose" => self.choose(context),
+            "assign" => self.assign(context, unit),
+            _ => self.describe(context),
+        }
+    }
+
+    fn finish(&self, context: &StepContext<'_>, outputs: &[(String, Vec<TaskOutput>)]) -> Result<Details> {
+        let data = |phase: &str, unit: usize| {
+            outputs
+                .iter()
+                .find(|(name, _)| name == phase)
+                .and_then(|(_, outputs)| outputs.get(unit))
+                .map(|output| output.data.clone())
+                .ok_or_else(|| Error::bug(format!("phase {phase} has no output {unit}")))
+        };
+        let drawn: Drawn = from_value(data("draw", 0)?)?;
+        let elbow: Vec<ElbowPoint> = from_value(data("choose", 0)?)?;
+        let chosen = elbow.iter().position(|point| point.chosen).unwrap_or(0);
+        let trained: Trained = from_value(data("train", chosen)?)?;
+        let (clusters, mean_sim): (Vec<ClusterFigures>, f64) = from_value(data("describe", 0)?)?;
+        Ok(Details::Cluster(ClusterDetails {
+            k: clusters.len() as u64,
+            train_rows: drawn.rows,
+            available_rows: drawn.available,
+            dim: context.embedding(&self.options.embedding)?.info.dim as u64,
+            mean_sim,
+            empty: clusters.iter().filter(|cluster| cluster.size == 0).count() as u64,
+            elbow,
+            iterations: trained.iterations,
+            clusters,
+        }))
+    }
+}
+
+/// Trains centroids with the step's ceiling and cancellation, reporting each iteration.
+pub(crate) fn train_centroids(
+    context: &StepContext<'_>,
+    rows: &dyn RowSource,
+    k: u64,
+    iterations: u32,
+    tolerance: f64,
+    seed: u64,
+) -> Result<kmeans::KMeans> {
+    let mut options = KMeansOptions::new(k as usize);
+    options.iterations = iterations as usize;
+    options.tolerance = tolerance;
+    options.seed = seed;
+    options.memory_bytes = (context.memory / 2) as usize;
+    kmeans::train(rows, &options, &|_| {
+        if context.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+    .map_err(|error| match error {
+        kmeans::KMeansError::Cancelled { .. } => Error::interrupted(),
+        kmeans::KMeansError::Memory { .. } => {
+            Error::wrap(ErrorKind::Input, error).with_hint("raise --memory or lower k")
+        }
+        other => math_error(other),
+    })
+}
+
+/// Mean distance of the rows to their nearest centroid; all-zero rows are not in the file.
+fn mean_dist(context: &StepContext<'_>, rows: &FileRows<'_>, centroids: &[f32]) -> Result<f64> {
+    let dim = rows.dim();
+    if rows.is_empty() || centroids.is_empty() {
+        return Ok(f64::NAN);
+    }
+    let block = crate::embedding::block_rows(dim);
+    let mut buffer = vec![0f32; block * dim];
+    let (mut labels, mut sims) = (vec![0u32; block], vec![0f32; block]);
+    let (mut sum, mut start) = (0f64, 0);
+    while start < rows.len() {
+        context.cancel.check()?;
+        let count = block.min(rows.len() - start);
+        let values = &mut buffer[..count * dim];
+        rows.read(start, values).map_err(|error| Error::wrap(ErrorKind::Input, error))?;
+        nearest(values, centroids, dim, &mut labels[..count], &mut sims[..count]);
+        sum += sims[..count].iter().map(|&sim| 1.0 - f64::from(sim)).sum::<f64>();
+        start += count;
+    }
+    Ok(sum / rows.len() as f64)
+}
+
+fn centroid_path(context: &StepContext<'_>, unit: Unit) -> PathBuf {
+    context.scratch(format!("centroids-{unit:04}.npy"))
+}
+
+/// Writes `[k, dim]` f32 as `.npy`.
+pub(crate) fn write_centroids(path: &Path, centroids: &[f32], dim: usize) -> Result<()> {
+    let mut file = NpyWriter::create(path, ElementType::F32, Some(dim as u64))?;
+    file.write(centroids)?;
+    file.finish()?;
+    Ok(())
+}
+
+/// Reads centroids back, `[k, dim]`.
+pub(crate) fn read_centroids(path: &Path, dim: usize) -> Result<Vec<f32>> {
+    let file = NpyFile::open(SourceFile::open_local(path)?)?;
+    file.expect(ElementType::F32, dim as u64)?;
+    Ok(file.read_all::<f32>()?)
+}
+
+pub(crate) fn to_value(value: &impl Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value).map_err(|error| Error::bug(error.to_string()))
+}
+
+pub(crate) fn from_value<T: for<'de> Deserialize<'de>>(value: serde_json::Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| Error::bug(format!("a task's marker: {error}")))
+}

@@ -1,0 +1,273 @@
+//! From rows to cells: training the cells' centroids, then for each shard the nearest cells of each row and a copy of its vector, sorted by
+//! cell. With `probe` above 1 a row is also copied, as a visitor, to the next nearest cells.
+use cribble_core::{Error, ErrorKind, Result};
+use cribble_io::npy::ElementType;
+use cribble_math::{RowSource, RowState, nearest::nearest_many, rows::normalize};
+use cribble_pipeline::{Embedding, GlobalRow, ScatterWriter, StepContext, TaskOutput};
+
+use super::{Dedup, cells::Plan};
+use crate::{
+    cluster::{read_centroids, train_centroids, write_centroids},
+    embedding::block_rows,
+    order::OrderKey,
+    prune::best_values,
+    training::{FileRows, draw},
+};
+
+/// What stands before each vector in a scatter file.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub struct Head {
+    /// Place in the order of the scan.
+    pub order: OrderKey,
+    /// The sample.
+    pub uid: [u8; 16],
+    /// Its row in the input.
+    pub row: u64,
+    /// The cell that this copy is in.
+    pub cell: u32,
+    /// 1 when the row's own cell is another one.
+    pub visitor: u32,
+}
+
+/// Bytes of a head.
+pub const HEAD: usize = size_of::<Head>();
+
+/// What a row is to the semantic part.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell {
+    /// Dropped before, or an exact duplicate.
+    NotJudged,
+    /// Its vector has no direction.
+    Fault(RowState),
+    /// Its own cell and its distance to the centroid.
+    In(u32, f32),
+}
+
+/// Bytes of one value of a vector in scratch files: f16 stays as it is, everything else is f32.
+pub fn width(embedding: &Embedding) -> usize {
+    if embedding.info.dtype == ElementType::F16 { 2 } else { 4 }
+}
+
+/// Vectors as stored in scratch files → unit f32 rows.
+pub fn widen(stored: &[u8], embedding: &Embedding, out: &mut [f32]) {
+    if width(embedding) == 2 {
+        for (value, bytes) in out.iter_mut().zip(stored.chunks_exact(2)) {
+            *value = half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+        }
+    } else {
+        for (value, bytes) in out.iter_mut().zip(stored.chunks_exact(4)) {
+            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+    }
+}
+
+impl Dedup {
+    pub(super) fn draw(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
+        let embedding = context.embedding(&self.options.embedding)?;
+        let cells = self.options.cells.resolve(context.kept_rows()?);
+        let excluded =
+            |shard: u32| Ok(self.losers(context, shard)?.into_iter().map(|(row, _)| row).collect());
+        let path = context.scratch("train.f32");
+        draw(context, &embedding, self.options.train_rows, cells, self.options.seed, &excluded, &path)?;
+        Ok(TaskOutput::default())
+    }
+
+    pub(super) fn train(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
+        let dim = context.embedding(&self.options.embedding)?.info.dim;
+        let rows = FileRows::open(context, &context.scratch("train.f32"), dim)?;
+        let wished = self.options.cells.resolve(context.kept_rows()?);
+        let cells = wished.min(rows.len() as u64);
+        let mut output = TaskOutput::default();
+        let centroids = match cells {
+            0 => Vec::new(),
+            _ => {
+                train_centroids(context, &rows, cells, self.options.iterations, 1e-3, self.options.seed)?
+                    .centroids
+            }
+        };
+        if 0 < cells && cells < wished && self.options.cells != cribble_core::Cells::Auto {
+            output.notes.push(format!(
+                "cells = {wished} is more than the {} rows there are: {cells} are used",
+                rows.len()
+            ));
+        }
+        write_centroids(&context.folder.join("centroids.npy"), &centroids, dim)?;
+        Ok(output)
+    }
+
+    pub(super) fn assign(&self, context: &StepContext<'_>, shard: u32) -> Result<TaskOutput> {
+        let embedding = context.embedding(&self.options.embedding)?;
+        let dim = embedding.info.dim;
+        let centroids = read_centroids(&context.folder.join("centroids.npy"), dim)?;
+        let cells = centroids.len() / dim;
+        let probe = (self.options.probe as usize).min(cells.max(1));
+        let uids = context.uids(shard)?;
+        let mut judged = context.kept(shard, &uids)?;
+        for (row, _) in self.losers(context, shard)? {
+            judged[row as usize] = false;
+        }
+        let values = best_values(context, shard, &self.options.keep)?;
+        let record = HEAD + dim * width(&embedding);
+        let mut writer = ScatterWriter::create(
+            &context.scratch(format!("vectors/{shard:08}")),
+            cells.max(1) as u32,
+            record,
+        )?;
+        let mut own = vec![Cell::NotJudged; uids.len()];
+        let limit = ((context.memory / 8) as usize / record).max(1);
+        let (mut keys, mut records) = (Vec::new(), Vec::new());
+        let mut blocks = StoredBlocks::open(context, &embedding, shard)?;
+        while let Some(block) = blocks.read(context)? {
+            let count = block.states.len();
+            let (mut labels, mut sims) = (vec![0u32; count * probe], vec![0f32; count * probe]);
+            if cells > 0 {
+                nearest_many(block.rows, &centroids, dim, probe, &mut labels, &mut sims);
+            }
+            for index in 0..count {
+                let row = block.start + index;
+                if !judged[row] {
+                    continue;
+                }
+                if block.states[index] != RowState::Unit || cells == 0 {
+                    own[row] = Cell::Fault(block.states[index]);
+                    continue;
+                }
+                let dist = 1.0 - sims[index * probe];
+                own[row] = Cell::In(labels[index * probe], dist);
+                let global = GlobalRow::new(shard, row as u32);
+                let value = values.as_ref().and_then(|values| values[row]);
+                let order =
+                    OrderKey::new(&self.options.keep, self.options.seed, uids[row], global, dist, value);
+                let stored = &block.stored[index * (record - HEAD)..(index + 1) * (record - HEAD)];
+                for (place, &cell) in labels[index * probe..(index + 1) * probe].iter().enumerate() {
+                    let head = Head {
+                        order,
+                        uid: uids[row].to_bytes(),
+                        row: global.0,
+                        cell,
+                        visitor: u32::from(place > 0),
+                    };
+                    keys.push(cell);
+                    records.extend_from_slice(bytemuck::bytes_of(&head));
+                    records.extend_from_slice(stored);
+                }
+            }
+            if keys.len() >= limit {
+                writer.push_run(&keys, &records)?;
+                keys.clear();
+                records.clear();
+            }
+        }
+        writer.push_run(&keys, &records)?;
+        let bytes_written = writer.commit()?;
+        write_cells(context, shard, &own)?;
+        let bytes_read = (uids.len() * dim * width(&embedding)) as u64;
+        Ok(TaskOutput { bytes_read, bytes_written, ..TaskOutput::default() })
+    }
+
+    pub(super) fn plan(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
+        Plan::make(self, context)
+    }
+}
+
+/// Cell and distance of each row of a shard: eight bytes a row.
+fn write_cells(context: &StepContext<'_>, shard: u32, own: &[Cell]) -> Result<()> {
+    let mut bytes = Vec::with_capacity(own.len() * 8);
+    for cell in own {
+        let (code, dist) = match *cell {
+            Cell::NotJudged => (-1, 0.0),
+            Cell::Fault(RowState::NotFinite) => (-3, 0.0),
+            Cell::Fault(_) => (-2, 0.0),
+            Cell::In(cell, dist) => (cell as i32, dist),
+        };
+        bytes.extend_from_slice(&code.to_le_bytes());
+        bytes.extend_from_slice(&f32::to_le_bytes(dist));
+    }
+    Ok(cribble_io::write_file(&context.scratch(format!("cells/{shard:08}")), &bytes)?)
+}
+
+/// Reads what `assign` found for the rows of a shard.
+pub fn read_cells(context: &StepContext<'_>, shard: u32) -> Result<Vec<Cell>> {
+    let path = context.scratch(format!("cells/{shard:08}"));
+    let bytes =
+        std::fs::read(&path).map_err(|error| Error::wrap(ErrorKind::Input, error).context(path.display()))?;
+    Ok(bytes
+        .chunks_exact(8)
+        .map(|b| {
+            let dist = f32::from_le_bytes([b[4], b[5], b[6], b[7]]);
+            match i32::from_le_bytes([b[0], b[1], b[2], b[3]]) {
+                -1 => Cell::NotJudged,
+                -2 => Cell::Fault(RowState::Zero),
+                -3 => Cell::Fault(RowState::NotFinite),
+                cell => Cell::In(cell as u32, dist),
+            }
+        })
+        .collect())
+}
+
+/// Blocks of a shard's rows, both as unit f32 and as they go to scratch files.
+pub struct StoredBlocks<'a> {
+    reader: cribble_io::ArrayReader,
+    embedding: &'a Embedding,
+    rows: usize,
+    next: usize,
+    unit: Vec<f32>,
+    stored: Vec<u8>,
+    states: Vec<RowState>,
+}
+
+/// One block.
+pub struct StoredBlock<'a> {
+    pub start: usize,
+    pub rows: &'a [f32],
+    pub stored: &'a [u8],
+    pub states: &'a [RowState],
+}
+
+impl<'a> StoredBlocks<'a> {
+    pub fn open(context: &StepContext<'_>, embedding: &'a Embedding, shard: u32) -> Result<Self> {
+        Ok(Self {
+            reader: context.open_embedding(embedding, shard)?,
+            embedding,
+            rows: context.rows(shard),
+            next: 0,
+            unit: Vec::new(),
+            stored: Vec::new(),
+            states: Vec::new(),
+        })
+    }
+
+    pub fn read(&mut self, context: &StepContext<'_>) -> Result<Option<StoredBlock<'_>>> {
+        context.cancel.check()?;
+        let dim = self.embedding.info.dim;
+        let count = block_rows(dim).min(self.rows - self.next);
+        if count == 0 {
+            return Ok(None);
+        }
+        self.unit.resize(count * dim, 0.0);
+        self.stored.resize(count * dim * width(self.embedding), 0);
+        if width(self.embedding) == 2 {
+            self.reader.read_raw(self.next as u64, &mut self.stored)?;
+            widen(&self.stored, self.embedding, &mut self.unit);
+        } else {
+            self.reader.read_f32(self.next as u64, &mut self.unit)?;
+            for (bytes, value) in self.stored.chunks_exact_mut(4).zip(&self.unit) {
+                bytes.copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        self.states = normalize(&mut self.unit, dim);
+        let start = self.next;
+        self.next += count;
+        Ok(Some(StoredBlock { start, rows: &self.unit, stored: &self.stored, states: &self.states }))
+    }
+}
+
+/// Unit rows that lie one after another in a scratch file, cancellable; also used for cells too large for memory.
+pub fn open_unit_rows<'a>(
+    context: &'a StepContext<'a>,
+    path: &std::path::Path,
+    dim: usize,
+) -> Result<FileRows<'a>> {
+    FileRows::open(context, path, dim)
+}

@@ -1,0 +1,93 @@
+//! Embeddings as the arithmetic wants them: blocks of unit f32 rows, whatever the file holds. Rows without a direction are named, not hidden.
+use cribble_core::{Error, ErrorKind, Result};
+use cribble_math::{RowState, rows::normalize};
+use cribble_pipeline::{Embedding, StepContext};
+
+/// Code of a row whose vector is zero.
+pub const ZERO: &str = "zero_vector";
+/// Code of a row whose vector has a value that is NaN or infinite.
+pub const NOT_FINITE: &str = "not_finite_vector";
+
+/// The code and sentence of a row that has no direction; `None` for a good one.
+pub fn fault(state: RowState, embedding: &str) -> Option<(&'static str, String)> {
+    match state {
+        RowState::Unit => None,
+        RowState::Zero => {
+            Some((ZERO, format!("the vector in '{embedding}' is all zeros: it has no direction")))
+        }
+        RowState::NotFinite => {
+            Some((NOT_FINITE, format!("the vector in '{embedding}' has a value that is NaN or infinite")))
+        }
+    }
+}
+
+/// Rows of a block: about 16 MiB of f32, at most 8,192 rows.
+pub fn block_rows(dim: usize) -> usize {
+    ((16 << 20) / (4 * dim.max(1))).clamp(64, 8192)
+}
+
+/// Calls `visit(first row, unit rows, states)` for the blocks of a shard, in order.
+pub fn for_blocks(
+    context: &StepContext<'_>,
+    embedding: &Embedding,
+    shard: u32,
+    mut visit: impl FnMut(usize, &[f32], &[RowState]) -> Result<()>,
+) -> Result<()> {
+    let rows = context.rows(shard);
+    let dim = embedding.info.dim;
+    let mut reader = context.open_embedding(embedding, shard)?;
+    if reader.rows() != rows as u64 || reader.dim() != dim {
+        return Err(Error::input(format!(
+            "shard {}: '{}' is [{}, {}], expected [{rows}, {dim}]",
+            context.shard_name(shard),
+            embedding.info.name,
+            reader.rows(),
+            reader.dim()
+        ))
+        .with_hint("`cribble check` lists the shards whose arrays do not fit"));
+    }
+    let block = block_rows(dim);
+    let mut buffer = vec![0f32; block.min(rows) * dim];
+    let mut start = 0;
+    while start < rows {
+        context.cancel.check()?;
+        let count = block.min(rows - start);
+        let values = &mut buffer[..count * dim];
+        reader.read_f32(start as u64, values)?;
+        let states = normalize(values, dim);
+        visit(start, values, &states)?;
+        start += count;
+    }
+    Ok(())
+}
+
+/// An error of the arithmetic: a failed read keeps its own kind and words.
+pub fn math_error(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let mut source = std::error::Error::source(&error);
+    while let Some(inner) = source {
+        if let Some(known) = inner.downcast_ref::<ReadFailure>() {
+            let mut kept = Error::new(known.kind, known.message.clone());
+            if let Some(hint) = &known.hint {
+                kept = kept.with_hint(hint.clone());
+            }
+            return kept;
+        }
+        source = inner.source();
+    }
+    Error::wrap(ErrorKind::Input, error)
+}
+
+/// An error on its way through the arithmetic, which knows nothing of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ReadFailure {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl From<Error> for ReadFailure {
+    fn from(error: Error) -> Self {
+        Self { kind: error.kind(), message: error.message().into(), hint: error.hint().map(Into::into) }
+    }
+}

@@ -1,0 +1,164 @@
+//! The rows that k-means is trained on: all that are kept, or a sample by hash of uid and seed, which depends on nothing but the samples.
+//! Dense rows of an uncompressed array are read in place; a thin sample is copied once to a scratch file, because every iteration reads it.
+use std::{fs::File, os::unix::fs::FileExt, path::Path};
+
+use cribble_core::{Error, ErrorKind, Result, TrainRows};
+use cribble_io::AtomicFile;
+use cribble_math::{RowSource, RowState, SourceError};
+use cribble_pipeline::{Embedding, StepContext};
+
+use crate::embedding::{ReadFailure, for_blocks};
+
+/// Unit f32 rows in a scratch file.
+pub struct FileRows<'a> {
+    file: File,
+    rows: usize,
+    dim: usize,
+    context: &'a StepContext<'a>,
+}
+
+impl<'a> FileRows<'a> {
+    /// Opens a file of `[rows, dim]` little-endian f32.
+    pub fn open(context: &'a StepContext<'a>, path: &Path, dim: usize) -> Result<Self> {
+        let io = |error: std::io::Error| Error::wrap(ErrorKind::Input, error).context(path.display());
+        let file = File::open(path).map_err(io)?;
+        let rows = file.metadata().map_err(io)?.len() as usize / (4 * dim);
+        Ok(Self { file, rows, dim, context })
+    }
+}
+
+impl RowSource for FileRows<'_> {
+    fn len(&self) -> usize {
+        self.rows
+    }
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
+        self.context.cancel.check().map_err(|error| SourceError::new(ReadFailure::from(error)))?;
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(out);
+        self.file.read_exact_at(bytes, (start * self.dim * 4) as u64).map_err(SourceError::new)?;
+        for value in out {
+            *value = f32::from_bits(u32::from_le(value.to_bits()));
+        }
+        Ok(())
+    }
+}
+
+/// The training rows of a step, drawn and written to a scratch file.
+pub struct Training {
+    /// Rows drawn.
+    pub rows: u64,
+    /// Rows that could have been drawn.
+    pub available: u64,
+}
+
+impl Training {
+    /// A sentence for the report when not every row was used.
+    pub fn note(&self) -> Option<String> {
+        (self.rows < self.available).then(|| {
+            format!(
+                "k-means was trained on {} of {} rows, drawn by a hash of uid and seed (train_rows = \"all\" uses every row)",
+                self.rows, self.available
+            )
+        })
+    }
+}
+
+/// Draws the rows and writes them to `path`: in order of the input, unit length. Rows without direction are left out; so the file may hold
+/// fewer than were drawn.
+pub fn draw(
+    context: &StepContext<'_>,
+    embedding: &Embedding,
+    wish: TrainRows,
+    k: u64,
+    seed: u64,
+    excluded: &dyn Fn(u32) -> Result<Vec<u32>>,
+    path: &Path,
+) -> Result<Training> {
+    let mut available = 0u64;
+    for shard in 0..context.shards() {
+        available += kept_without(context, shard, excluded)?.1.iter().filter(|&&keep| keep).count() as u64;
+    }
+    let count = wish.resolve(k, available);
+    let limit =
+        if count < available { Some(hash_limit(context, seed, excluded, count, available)?) } else { None };
+    let mut file = AtomicFile::create(path)?;
+    let mut written = 0u64;
+    let dim = embedding.info.dim;
+    for shard in 0..context.shards() {
+        let (uids, kept) = kept_without(context, shard, excluded)?;
+        let wanted =
+            |row: usize| kept[row] && limit.is_none_or(|limit| (uids[row].mix(seed), uids[row]) <= limit);
+        if !(0..uids.len()).any(wanted) {
+            continue;
+        }
+        for_blocks(context, embedding, shard, |start, rows, states| {
+            for (index, row) in rows.chunks_exact(dim).enumerate() {
+                if wanted(start + index) && states[index] == RowState::Unit {
+                    std::io::Write::write_all(&mut file, le_bytes(row).as_ref())
+                        .map_err(|error| Error::wrap(ErrorKind::Input, error))?;
+                    written += 1;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    file.commit()?;
+    Ok(Training { rows: written, available })
+}
+
+fn kept_without(
+    context: &StepContext<'_>,
+    shard: u32,
+    excluded: &dyn Fn(u32) -> Result<Vec<u32>>,
+) -> Result<(Vec<cribble_core::Uid>, Vec<bool>)> {
+    context.cancel.check()?;
+    let uids = context.uids(shard)?;
+    let mut kept = context.kept(shard, &uids)?;
+    for row in excluded(shard)? {
+        kept[row as usize] = false;
+    }
+    Ok((uids, kept))
+}
+
+/// The `count`-th smallest (hash, uid): exactly `count` rows lie at or below it, unless uids repeat. Only candidates near the expected limit
+/// are held in memory.
+fn hash_limit(
+    context: &StepContext<'_>,
+    seed: u64,
+    excluded: &dyn Fn(u32) -> Result<Vec<u32>>,
+    count: u64,
+    available: u64,
+) -> Result<(u64, cribble_core::Uid)> {
+    let share = count as f64 / available as f64;
+    // Seven standard deviations above the expectation: missing the limit is practically impossible, and then everything is taken.
+    let slack = 7.0 * (share * (1.0 - share) / available as f64).sqrt();
+    let mut bound = ((share + slack) * u64::MAX as f64) as u64;
+    loop {
+        let mut candidates = Vec::new();
+        for shard in 0..context.shards() {
+            let (uids, kept) = kept_without(context, shard, excluded)?;
+            let near = uids.iter().zip(&kept).filter(|&(uid, &keep)| keep && uid.mix(seed) <= bound);
+            candidates.extend(near.map(|(uid, _)| (uid.mix(seed), *uid)));
+        }
+        if candidates.len() as u64 >= count && count > 0 {
+            let (_, limit, _) = candidates.select_nth_unstable(count as usize - 1);
+            return Ok(*limit);
+        }
+        if bound == u64::MAX || count == 0 {
+            return Err(Error::bug("the training sample has no limit"));
+        }
+        bound = u64::MAX;
+    }
+}
+
+#[cfg(target_endian = "little")]
+fn le_bytes(row: &[f32]) -> std::borrow::Cow<'_, [u8]> {
+    std::borrow::Cow::Borrowed(bytemuck::cast_slice(row))
+}
+
+#[cfg(target_endian = "big")]
+fn le_bytes(row: &[f32]) -> std::borrow::Cow<'_, [u8]> {
+    std::borrow::Cow::Owned(row.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
