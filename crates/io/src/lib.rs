@@ -8,6 +8,8 @@ pub mod npy;
 pub mod npz;
 pub mod pattern;
 pub mod pickle;
+pub mod sorted_clusters;
+pub mod source;
 pub mod storage;
 pub mod subset;
 pub mod tables;
@@ -20,6 +22,7 @@ pub use commit::{
     write_marker,
 };
 pub use error::{IoError, Result};
+pub use source::{ArrayInfo, Dataset, Layout, LayoutKind, OpenOptions, ShardInfo};
 pub use storage::{Location, ReadAt, SourceFile, Storage};
 pub use tables::{Batches, RowChoice, TableReader, TableWriter, uid_array, verdict_fields};
 pub use uids::stable_uid;
