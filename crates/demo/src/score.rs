@@ -27,7 +27,8 @@ pub struct KindScore {
     pub kind: String,
     /// How many the pool holds.
     pub planted: u64,
-    /// Twins: those that reached dedup together with at least one other member of their group. Others: as planted.
+    /// Twins: those that reached dedup after an earlier member of their group (the original, or a twin where a filter took the original).
+    /// Others: as planted.
     pub reached: u64,
     /// Twins: those of `reached` that dedup removed, either the twin itself or another member in its place. Others: those dropped by any step.
     pub found: u64,
@@ -153,15 +154,13 @@ impl Truth {
                 }
                 _ => score.several_kept += 1,
             }
-            // The first survivor stands for the image itself; every other member is surplus, found if dedup dropped it. Where a
-            // twin stands for a dropped original, the twin counts as found: the pair did shrink to one.
-            for &row in &reached {
-                if self.rows[row].kind.is_twin() {
-                    reached_twin[row] = true;
-                    let stands_for_original =
-                        survivors.first() == Some(&row) && fates[reached[0]].0 == Fate::Dedup;
-                    found_twin[row] = fates[row].0 == Fate::Dedup || stands_for_original;
-                }
+            // The first to arrive stands for the image (the original, unless a filter took it); every other member is surplus, found
+            // if dedup dropped it. Where dedup dropped the first instead, the first survivor takes its place and counts as found: the
+            // pair did shrink to one. So found = reached - survivors, summed over any group that keeps one.
+            for &row in &reached[1..] {
+                reached_twin[row] = true;
+                let takes_its_place = survivors.first() == Some(&row) && fates[reached[0]].0 == Fate::Dedup;
+                found_twin[row] = fates[row].0 == Fate::Dedup || takes_its_place;
             }
         }
 
@@ -244,5 +243,120 @@ fn plain_words(kind: &str) -> &str {
         "wrong" => "wrong captions",
         "file_name" => "file-name captions",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Language, TruthRow};
+
+    /// Rows by (uid, kind, twin of, caption); uid 0 means none.
+    fn truth(rows: &[(u128, ImageKind, u128, CaptionKind)]) -> Truth {
+        let rows = rows
+            .iter()
+            .map(|&(uid, kind, twin_of, caption_kind)| TruthRow {
+                uid: Uid(uid),
+                concept: "fish".into(),
+                kind,
+                twin_of: (twin_of > 0).then_some(Uid(twin_of)),
+                caption_kind,
+                language: Language::English,
+                has_image: true,
+            })
+            .collect();
+        Truth { rows }
+    }
+
+    fn pool() -> Truth {
+        use CaptionKind::{FileName, Matched, Wrong};
+        use ImageKind::{ByteCopy, Cropped, Original, Reencoded, Tiny};
+        truth(&[
+            (1, Original, 0, Matched),
+            (2, ByteCopy, 1, Matched),
+            (3, Cropped, 1, Matched),
+            (4, Original, 0, Wrong),
+            (5, Reencoded, 4, Matched),
+            (6, Tiny, 0, Matched),
+            (7, Original, 0, FileName),
+            (8, Original, 0, Matched),
+        ])
+    }
+
+    fn score(dropped: &[(u128, &'static str)]) -> PlantedScore {
+        pool().score(&|uid| dropped.iter().find(|(other, _)| Uid(*other) == uid).map(|(_, step)| *step))
+    }
+
+    fn kind<'a>(score: &'a PlantedScore, name: &str) -> &'a KindScore {
+        score.kinds.iter().find(|kind| kind.kind == name).unwrap()
+    }
+
+    #[test]
+    fn nothing_dropped_means_nothing_found() {
+        let score = score(&[]);
+        assert_eq!((score.rows, score.kept), (8, 8));
+        assert!(score.kinds.iter().all(|kind| kind.found == 0 && kind.dropped_by.is_empty()));
+        let expected =
+            GroupScore { planted: 2, reached: 2, one_kept: 0, several_kept: 2, all_lost: 0, lost_later: 0 };
+        assert_eq!(score.groups, expected);
+        assert_eq!(score.false_positives, FalsePositives { reached: 3, dropped: 0 });
+        assert_eq!(score.rows().len(), 6);
+    }
+
+    #[test]
+    fn twins_found_are_the_members_dropped_whoever_survives() {
+        // Group 1 keeps its original; group 4 keeps the twin instead. Sample 8 is a false positive.
+        let score =
+            score(&[(2, "02-dedup"), (3, "02-dedup"), (4, "02-dedup"), (8, "02-dedup"), (6, "01-filter")]);
+        for name in ["byte_copy", "cropped", "reencoded"] {
+            assert_eq!((kind(&score, name).planted, kind(&score, name).found), (1, 1), "{name}");
+        }
+        assert_eq!(kind(&score, "reencoded").dropped_by, []);
+        assert_eq!(score.groups.one_kept, 2);
+        assert_eq!(score.false_positives, FalsePositives { reached: 2, dropped: 1 });
+        assert_eq!(kind(&score, "tiny").dropped_by, [("01-filter".to_owned(), 1)]);
+        assert_eq!(kind(&score, "wrong").found, 1);
+    }
+
+    #[test]
+    fn steps_before_and_after_dedup_are_told_apart() {
+        // Group 1: filtered original, two twins left, one of them dropped, the other pruned later. Group 4: only one arrives.
+        let score =
+            score(&[(1, "01-filter"), (2, "02-dedup"), (3, "04-prune"), (4, "01-filter"), (7, "04-prune")]);
+        let expected =
+            GroupScore { planted: 2, reached: 1, one_kept: 1, several_kept: 0, all_lost: 0, lost_later: 1 };
+        assert_eq!(score.groups, expected);
+        // The copy stands for the filtered original, the crop takes its place: one pair arrived, one was found.
+        assert_eq!((kind(&score, "byte_copy").reached, kind(&score, "byte_copy").found), (0, 0));
+        assert_eq!((kind(&score, "cropped").reached, kind(&score, "cropped").found), (1, 1));
+        assert_eq!(kind(&score, "reencoded").reached, 0);
+        assert_eq!(kind(&score, "file_name").dropped_by, [("04-prune".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_group_dropped_whole_is_lost() {
+        let score = score(&[(4, "02-dedup"), (5, "02-dedup")]);
+        assert_eq!((score.groups.all_lost, score.groups.several_kept), (1, 1));
+        assert_eq!(score.groups.reached, 2);
+    }
+
+    #[test]
+    fn named_steps_are_ordered_by_the_recipe() {
+        let dropped = |uid: Uid| match uid.0 {
+            1 => Some("language"),
+            2 => Some("near-dedup"),
+            _ => None,
+        };
+        let ordered = pool().score_in_order(&["language", "near-dedup", "prune"], &dropped);
+        assert_eq!((ordered.groups.reached, ordered.groups.one_kept, ordered.groups.several_kept), (2, 1, 1));
+        let text = serde_json::to_string(&ordered).unwrap();
+        assert_eq!(serde_json::from_str::<PlantedScore>(&text).unwrap(), ordered);
+    }
+
+    #[test]
+    fn an_empty_pool_scores_zero() {
+        let score = Truth::default().score(&|_| None);
+        assert_eq!((score.rows, score.kept, score.groups.planted), (0, 0, 0));
+        assert!(score.rows().is_empty());
     }
 }

@@ -14,9 +14,7 @@ pub(crate) type Bounds = [f32; 4];
 pub(crate) enum Ink {
     /// One colour.
     Flat(Color),
-    /// From the first colour at the top of the shape's bounds to the second at the bottom.
-    Down(Color, Color),
-    /// From the first colour at the left to the second at the right.
+    /// From the first colour at the left of the shape's bounds to the second at the right.
     Across(Color, Color),
 }
 
@@ -27,10 +25,9 @@ impl From<Color> for Ink {
 }
 
 impl Ink {
-    fn at(self, x: f32, y: f32, bounds: Bounds) -> Color {
+    fn at(self, x: f32, bounds: Bounds) -> Color {
         match self {
             Self::Flat(color) => color,
-            Self::Down(top, bottom) => mix(top, bottom, (y - bounds[1]) / (bounds[3] - bounds[1])),
             Self::Across(left, right) => mix(left, right, (x - bounds[0]) / (bounds[2] - bounds[0])),
         }
     }
@@ -184,7 +181,7 @@ impl Brush<'_> {
     }
 
     fn ink(&mut self, bounds: Bounds, ink: Ink, distance: impl Fn(f32, f32) -> f32) {
-        self.fill(bounds, 1.0, distance, |x, y| ink.at(x, y, bounds));
+        self.fill(bounds, 1.0, distance, |x, _| ink.at(x, bounds));
     }
 
     /// A disc.
