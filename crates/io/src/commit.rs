@@ -19,6 +19,8 @@ pub const TEMP_PREFIX: &str = ".tmp-";
 /// A temporary of another machine is taken for dead when nobody has touched it for this long.
 const FOREIGN_AGE: Duration = Duration::from_secs(3600);
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Shorter ranges are cheaper to read into the buffer than to copy with a system call of their own.
+const KERNEL_COPY_BYTES: u64 = 128 * 1024;
 
 /// The moments at which a killed process leaves different files behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +96,54 @@ impl AtomicFile {
         self.drain()
             .and_then(|()| self.file.write_all_at(bytes, offset))
             .map_err(|e| IoError::write(&self.final_path, "write", wanted, e))
+    }
+
+    /// Appends `length` bytes of a local file from `offset` on. Long ranges are copied inside the kernel where it can do that
+    /// (`copy_file_range`; some file systems then share the blocks), others pass through the buffer. The bytes are the same either way.
+    pub fn append_range(&mut self, source: &File, offset: u64, length: u64) -> Result<()> {
+        let result =
+            if length >= KERNEL_COPY_BYTES { self.kernel_copy(source, offset, length) } else { Ok(0) };
+        result
+            .and_then(|copied| self.plain_copy(source, offset + copied, length - copied))
+            .map_err(|e| IoError::write(&self.final_path, "write", Some(length), e))
+    }
+
+    /// Copies what the kernel is willing to copy; returns how much that was.
+    fn kernel_copy(&mut self, source: &File, offset: u64, length: u64) -> io::Result<u64> {
+        self.drain()?;
+        let mut copied = 0;
+        while copied < length {
+            let (mut from, mut to) = (offset + copied, self.appended);
+            let wanted = usize::try_from(length - copied).unwrap_or(usize::MAX);
+            match rustix::fs::copy_file_range(source, Some(&mut from), &self.file, Some(&mut to), wanted) {
+                // The source ended, or this kernel cannot copy between these two: the plain copy goes on and tells which.
+                Ok(0) | Err(_) => break,
+                Ok(count) => {
+                    copied += count as u64;
+                    self.appended += count as u64;
+                }
+            }
+        }
+        Ok(copied)
+    }
+
+    fn plain_copy(&mut self, source: &File, mut offset: u64, length: u64) -> io::Result<()> {
+        let mut left = length;
+        while left > 0 {
+            if self.buffer.len() >= BUFFER_BYTES {
+                self.drain()?;
+            }
+            let held = self.buffer.len();
+            let count = left.min((BUFFER_BYTES - held) as u64) as usize;
+            self.buffer.resize(held + count, 0);
+            if let Err(error) = source.read_exact_at(&mut self.buffer[held..], offset) {
+                self.buffer.truncate(held);
+                return Err(error);
+            }
+            offset += count as u64;
+            left -= count as u64;
+        }
+        Ok(())
     }
 
     /// Sets the length, for files that are filled by [`AtomicFile::write_all_at`].
@@ -290,6 +340,37 @@ mod tests {
         assert_eq!(clean_leftovers(folder.path()).unwrap(), 2);
         live.commit().unwrap();
         assert_eq!(clean_leftovers(&folder.path().join("none")).unwrap(), 0);
+    }
+
+    #[test]
+    fn ranges_of_every_length_are_appended_by_both_ways_of_copying() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..900_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        std::fs::write(folder.path().join("source"), &bytes).unwrap();
+        let source = File::open(folder.path().join("source")).unwrap();
+        let ranges =
+            [(5, 10), (0, 200_000), (100, 131_072), (7, 131_071), (899_999, 1), (3, 0), (1, 899_999)];
+        let mut expected = b"head".to_vec();
+        let mut both = AtomicFile::create(folder.path().join("both")).unwrap();
+        let mut plain = AtomicFile::create(folder.path().join("plain")).unwrap();
+        both.write_all(b"head").unwrap();
+        plain.write_all(b"head").unwrap();
+        for (offset, length) in ranges {
+            both.append_range(&source, offset, length).unwrap();
+            plain.plain_copy(&source, offset, length).unwrap();
+            expected.extend_from_slice(&bytes[offset as usize..(offset + length) as usize]);
+        }
+        assert_eq!(both.position(), expected.len() as u64);
+        assert!(both.append_range(&source, 899_000, 200_000).is_err());
+        plain.commit().unwrap();
+        assert_eq!(std::fs::read(folder.path().join("plain")).unwrap(), expected);
+        let mut again = AtomicFile::create(folder.path().join("both")).unwrap();
+        again.write_all(b"head").unwrap();
+        for (offset, length) in ranges {
+            again.append_range(&source, offset, length).unwrap();
+        }
+        again.commit().unwrap();
+        assert_eq!(std::fs::read(folder.path().join("both")).unwrap(), expected);
     }
 
     #[test]

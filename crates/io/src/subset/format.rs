@@ -85,15 +85,3 @@ fn names_uid(line: &[u8]) -> bool {
     line.trim_ascii().strip_prefix(b"\xef\xbb\xbf").unwrap_or(line.trim_ascii()).trim_ascii() == b"uid"
         || line.trim_ascii() == b"\"uid\""
 }
-
-/// The header that `numpy.save` writes before `count` uids: version 1.0, padded so that the data begins at byte 128, whatever the count.
-pub fn npy_header(count: u64) -> [u8; 128] {
-    let mut header = [b' '; 128];
-    header[..10].copy_from_slice(b"\x93NUMPY\x01\x00\x76\x00");
-    let text =
-        format!("{{'descr': [('f0', '<u8'), ('f1', '<u8')], 'fortran_order': False, 'shape': ({count},), }}");
-    // 77 bytes and at most 20 digits: it always fits.
-    header[10..10 + text.len()].copy_from_slice(text.as_bytes());
-    header[127] = b'\n';
-    header
-}

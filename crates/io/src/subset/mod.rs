@@ -10,7 +10,7 @@ mod read;
 mod sorted;
 mod write;
 
-pub use format::{SubsetFormat, npy_header};
+pub use format::SubsetFormat;
 pub use keys::{KeySubset, read_keys, trie_pickle};
 pub use read::{UidRows, open_rows};
 pub use sorted::{SortedUids, SubsetFacts, groups, read_subset};

@@ -1,7 +1,10 @@
 //! Writes subsets, one uid after the other, in ascending order. The `.npy` is byte for byte what `numpy.save` writes for DataComp's baselines;
 //! its header has room for any count, so it is filled in at the end.
-use super::{SubsetFormat, keys::TrieStream, npy_header};
-use crate::{AtomicFile, IoError, Result};
+use super::{SubsetFormat, keys::TrieStream};
+use crate::{
+    AtomicFile, IoError, Result,
+    npy::{ElementType, NpyWriter},
+};
 use arrow::{
     array::{ArrayRef, RecordBatch, StringBuilder},
     datatypes::{DataType, Field, Schema},
@@ -18,7 +21,7 @@ pub struct SubsetWriter {
 }
 
 enum Kind {
-    Npy(AtomicFile),
+    Npy(NpyWriter),
     Raw(AtomicFile),
     Text(AtomicFile),
     Table(Box<ArrowWriter<AtomicFile>>, StringBuilder),
@@ -31,16 +34,14 @@ const BATCH: u64 = 65536;
 impl SubsetWriter {
     /// Starts a file. Parquet and csv get one column, `uid`, as hex text. A trie counts copies in its values.
     pub fn create(path: &Path, format: SubsetFormat) -> Result<Self> {
-        let mut file = AtomicFile::create(path)?;
+        let file = || AtomicFile::create(path);
         let fail = |e| IoError::write(path, "write", None, e);
         let kind = match format {
-            SubsetFormat::Npy => {
-                file.write_all(&npy_header(0)).map_err(fail)?;
-                Kind::Npy(file)
-            }
-            SubsetFormat::Raw => Kind::Raw(file),
-            SubsetFormat::Txt => Kind::Text(file),
+            SubsetFormat::Npy => Kind::Npy(NpyWriter::create(path, ElementType::UidPair, None)?),
+            SubsetFormat::Raw => Kind::Raw(file()?),
+            SubsetFormat::Txt => Kind::Text(file()?),
             SubsetFormat::Csv => {
+                let mut file = file()?;
                 file.write_all(b"uid\n").map_err(fail)?;
                 Kind::Text(file)
             }
@@ -48,11 +49,12 @@ impl SubsetWriter {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(Default::default()))
                     .build();
-                let writer = ArrowWriter::try_new(file, schema(), Some(properties))
+                let writer = ArrowWriter::try_new(file()?, schema(), Some(properties))
                     .map_err(|source| IoError::Parquet { path: path.into(), source })?;
                 Kind::Table(Box::new(writer), StringBuilder::new())
             }
             SubsetFormat::Trie => {
+                let mut file = file()?;
                 let stream = TrieStream::start(&mut file).map_err(fail)?;
                 Kind::Trie(file, stream, None)
             }
@@ -76,12 +78,10 @@ impl SubsetWriter {
         self.last = Some(uid);
         self.count += 1;
         let written = match &mut self.kind {
-            Kind::Npy(file) | Kind::Raw(file) => {
+            Kind::Npy(file) => return file.write_uids(&[uid]),
+            Kind::Raw(file) => {
                 let (high, low) = uid.halves();
-                let mut pair = [0; 16];
-                pair[..8].copy_from_slice(&high.to_le_bytes());
-                pair[8..].copy_from_slice(&low.to_le_bytes());
-                file.write_all(&pair)
+                file.write_all(&high.to_le_bytes()).and_then(|()| file.write_all(&low.to_le_bytes()))
             }
             Kind::Text(file) => writeln!(file, "{uid}"),
             Kind::Table(_, builder) => {
@@ -116,10 +116,7 @@ impl SubsetWriter {
         let path = self.path().to_owned();
         let fail = |e| IoError::write(&path, "write", None, e);
         match self.kind {
-            Kind::Npy(mut file) => {
-                file.write_all_at(0, &npy_header(self.count))?;
-                file.commit()?;
-            }
+            Kind::Npy(file) => drop(file.finish()?),
             Kind::Raw(file) | Kind::Text(file) => file.commit()?,
             Kind::Table(writer, _) => {
                 let file =
@@ -139,7 +136,8 @@ impl SubsetWriter {
 
     fn path(&self) -> &Path {
         match &self.kind {
-            Kind::Npy(file) | Kind::Raw(file) | Kind::Text(file) | Kind::Trie(file, ..) => file.final_path(),
+            Kind::Npy(file) => file.path(),
+            Kind::Raw(file) | Kind::Text(file) | Kind::Trie(file, ..) => file.final_path(),
             Kind::Table(writer, _) => writer.inner().final_path(),
         }
     }
