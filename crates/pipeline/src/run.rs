@@ -27,70 +27,22 @@ pub struct Found {
 }
 
 impl RunFolder {
+    /// What [`RunFolder::prepare`] would find, without writing, locking or creating anything: for dry runs, and for checks that come before
+    /// the first write. `path` need not exist.
+    pub fn preview(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Self, Found)> {
+        let (manifest, found) = compare(path, recipe, input)?;
+        Ok((Self { path: path.into(), manifest, _lock: None }, found))
+    }
+
     /// Opens `path` for running `recipe`, creating it where it is missing. Steps that are complete under the same hash stay; the first that
     /// differs and everything after it is removed. A folder that holds other things is refused, and so is one that another process runs.
     pub fn prepare(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Self, Found)> {
         let io = |error: std::io::Error| Error::wrap(ErrorKind::Input, error).context(path.display());
-        let known = Manifest::read(path)?;
-        if known.is_none() && path.exists() {
-            let mut entries =
-                fs::read_dir(path).map_err(io)?.filter_map(|entry| Some(entry.ok()?.file_name()));
-            if let Some(other) = entries.find(|name| {
-                let name = name.to_string_lossy();
-                name != ".lock" && name != "recipe.toml" && !name.starts_with(cribble_io::TEMP_PREFIX)
-            }) {
-                return Err(Error::input(format!(
-                    "{} is not empty and no run folder (it holds {})",
-                    path.display(),
-                    other.to_string_lossy()
-                ))
-                .with_hint("name a new folder with --out"));
-            }
-        }
+        let (manifest, found) = compare(path, recipe, input)?;
         fs::create_dir_all(path).map_err(io)?;
         let lock = lock(path)?;
         cribble_io::clean_leftovers(path)?;
-        let steps = step_hashes(recipe, &input)?;
-        let mut found = Found::default();
-        if let Some(known) = &known {
-            let same = known
-                .steps
-                .iter()
-                .zip(&steps)
-                .take_while(|(a, b)| a.folder == b.folder && a.hash == b.hash)
-                .count();
-            found.outdated = known.steps[same..].iter().map(|step| step.folder.clone()).collect();
-            found.skipped = known.steps[..same]
-                .iter()
-                .filter(|step| step.state == StepState::Complete)
-                .map(|step| step.folder.clone())
-                .collect();
-        }
-        let unchanged = known.as_ref().is_some_and(|known| {
-            known.steps.len() == steps.len()
-                && found.outdated.is_empty()
-                && found.skipped.len() == steps.len()
-        });
-        let steps = steps
-            .into_iter()
-            .map(|mut step| {
-                if found.skipped.contains(&step.folder) {
-                    step.state = StepState::Complete;
-                }
-                step
-            })
-            .collect();
-        let run = Self {
-            path: path.into(),
-            manifest: Manifest {
-                format_version: FORMAT_VERSION,
-                program_version: env!("CARGO_PKG_VERSION").into(),
-                input,
-                steps,
-                finished: unchanged && known.is_some_and(|known| known.finished),
-            },
-            _lock: Some(lock),
-        };
+        let run = Self { path: path.into(), manifest, _lock: Some(lock) };
         // Order matters for a kill in between: first nothing outdated is called valid any more, then it is removed.
         run.manifest.write(path)?;
         for folder in &found.outdated {
@@ -142,6 +94,62 @@ impl RunFolder {
         self.manifest.finished = true;
         self.manifest.write(&self.path)
     }
+}
+
+/// What `prepare` would make of a folder: its manifest, and which steps stay. Reads only.
+fn compare(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Manifest, Found)> {
+    let io = |error: std::io::Error| Error::wrap(ErrorKind::Input, error).context(path.display());
+    let known = Manifest::read(path)?;
+    if known.is_none() && path.exists() {
+        let mut entries = fs::read_dir(path).map_err(io)?.filter_map(|entry| Some(entry.ok()?.file_name()));
+        if let Some(other) = entries.find(|name| {
+            let name = name.to_string_lossy();
+            name != ".lock" && name != "recipe.toml" && !name.starts_with(cribble_io::TEMP_PREFIX)
+        }) {
+            return Err(Error::input(format!(
+                "{} is not empty and no run folder (it holds {})",
+                path.display(),
+                other.to_string_lossy()
+            ))
+            .with_hint("name a new folder with --out"));
+        }
+    }
+    let steps = step_hashes(recipe, &input)?;
+    let mut found = Found::default();
+    if let Some(known) = &known {
+        let same = known
+            .steps
+            .iter()
+            .zip(&steps)
+            .take_while(|(a, b)| a.folder == b.folder && a.hash == b.hash)
+            .count();
+        found.outdated = known.steps[same..].iter().map(|step| step.folder.clone()).collect();
+        found.skipped = known.steps[..same]
+            .iter()
+            .filter(|step| step.state == StepState::Complete)
+            .map(|step| step.folder.clone())
+            .collect();
+    }
+    let unchanged = known.as_ref().is_some_and(|known| {
+        known.steps.len() == steps.len() && found.outdated.is_empty() && found.skipped.len() == steps.len()
+    });
+    let steps = steps
+        .into_iter()
+        .map(|mut step| {
+            if found.skipped.contains(&step.folder) {
+                step.state = StepState::Complete;
+            }
+            step
+        })
+        .collect();
+    let manifest = Manifest {
+        format_version: FORMAT_VERSION,
+        program_version: env!("CARGO_PKG_VERSION").into(),
+        input,
+        steps,
+        finished: unchanged && known.is_some_and(|known| known.finished),
+    };
+    Ok((manifest, found))
 }
 
 pub(crate) fn remove(path: &Path) -> Result<()> {
@@ -235,6 +243,26 @@ mod tests {
         let other = ManifestInput { fingerprint: "bb".into(), ..input() };
         let (_, found) = RunFolder::prepare(&path, &recipe(0.2), other).unwrap();
         assert_eq!(found.outdated.len(), 2);
+    }
+
+    #[test]
+    fn a_preview_finds_the_same_and_writes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let (preview, found) = RunFolder::preview(&path, &recipe(0.1), input()).unwrap();
+        assert!(!path.exists());
+        assert_eq!(found, Found::default());
+        let (mut run, _) = RunFolder::prepare(&path, &recipe(0.1), input()).unwrap();
+        assert_eq!(preview.manifest, run.manifest);
+        run.complete_step(0).unwrap();
+        let before = fs::read(path.join("manifest.json")).unwrap();
+        // The lock of the open run does not hinder a look.
+        let (preview, found) = RunFolder::preview(&path, &recipe(0.2), input()).unwrap();
+        assert_eq!((found.skipped.len(), found.outdated.len()), (1, 1));
+        assert_eq!(preview.manifest.steps[0].state, StepState::Complete);
+        assert_eq!(fs::read(path.join("manifest.json")).unwrap(), before);
+        fs::write(dir.path().join("file"), "x").unwrap();
+        assert!(RunFolder::preview(dir.path(), &recipe(0.1), input()).is_err());
     }
 
     #[test]
