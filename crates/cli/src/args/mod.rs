@@ -1,0 +1,72 @@
+//! The command line as plain data: clap structs that parse and never act. Each turns into the option struct of a library; defaults are
+//! read from those structs, so that a flag and a recipe key cannot have two of them.
+mod demo;
+mod global;
+mod inspect;
+mod reshard;
+mod run;
+mod subset;
+mod verbs;
+
+pub use demo::{DemoArgs, MOST_ROWS_WITH_IMAGES};
+pub use global::{ColorWhen, GlobalArgs, ProgressMode};
+pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
+pub use reshard::{Keys, ReshardArgs};
+pub use run::{RunArgs, RunningArgs, TaskArgs};
+pub use subset::{SubsetArgs, SubsetCommand};
+pub use verbs::{ClusterArgs, DedupArgs, FilterArgs, PruneArgs, VerbArgs};
+
+use clap::{Parser, Subcommand};
+
+/// Sifts image-text data down to the part worth training on, with proof of why each sample stayed or went.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cribble",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    before_long_help = "Examples:\n  cribble demo\n  cribble run recipe.toml --out runs/first",
+    after_help = "Exit codes: 0 done; 1 input or environment; 2 usage or recipe; 3 finished, but with failures above tolerance\nor samples missing; 4 a bug in cribble; 130 interrupted and resumable."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One function in `commands` for each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a recipe: read, judge, select, report. Resumes where an earlier run with the same --out stopped
+    Run(RunArgs),
+    /// Make a pool of known truth, run the whole job on it and show what was found
+    Demo(DemoArgs),
+    /// Write a commented recipe to start from
+    Init(InitArgs),
+    /// Say what an input is and prove that its parts belong together
+    Check(CheckArgs),
+    /// Keep the rows for which a SQL condition is true
+    Filter(FilterArgs),
+    /// Drop exact and semantic duplicates
+    Dedup(DedupArgs),
+    /// Group rows by embedding with spherical k-means
+    Cluster(ClusterArgs),
+    /// Keep a share of the rows, chosen by cluster, by distance or at random
+    Prune(PruneArgs),
+    /// Look into, combine, sample and convert subset files
+    Subset(SubsetArgs),
+    /// Copy the samples of a subset from tars into new tars, byte for byte
+    Reshard(ReshardArgs),
+    /// Print the funnel of a run and write its report again
+    Report(ReportArgs),
+    /// Say what every step thought of one sample
+    Why(WhyArgs),
+    /// Say whether this machine is fit for work
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// List or run single tasks of a run, for other executors
+    #[command(hide = true)]
+    Task(TaskArgs),
+}

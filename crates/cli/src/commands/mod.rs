@@ -1,0 +1,64 @@
+//! One function for each command. Each returns the exit code of a command that came to its end; what stops it is an error, whose kind has
+//! an exit code of its own.
+mod check;
+mod completions;
+mod demo;
+mod doctor;
+mod init;
+mod report;
+mod reshard;
+mod run;
+mod subset;
+mod task;
+mod verbs;
+mod why;
+mod why_text;
+
+use cribble_core::Result;
+
+use crate::{args::Command, settings::Settings};
+
+/// The exit code of a command that did what it was asked to.
+pub const DONE: u8 = 0;
+
+/// Runs a command.
+pub fn run(settings: &Settings, command: Command) -> Result<u8> {
+    match command {
+        Command::Run(args) => run::run(settings, &args),
+        Command::Demo(args) => demo::run(settings, &args),
+        Command::Init(args) => init::run(settings, &args),
+        Command::Check(args) => check::run(settings, &args),
+        Command::Filter(args) => verbs::filter(settings, &args),
+        Command::Dedup(args) => verbs::dedup(settings, &args),
+        Command::Cluster(args) => verbs::cluster(settings, &args),
+        Command::Prune(args) => verbs::prune(settings, &args),
+        Command::Subset(args) => subset::run(settings, &args.command),
+        Command::Reshard(args) => reshard::run(settings, &args),
+        Command::Report(args) => report::run(settings, &args),
+        Command::Why(args) => why::run(settings, &args),
+        Command::Doctor(args) => doctor::run(settings, &args),
+        Command::Completions(args) => completions::run(settings, &args),
+        Command::Task(args) => task::run(settings, &args),
+    }
+}
+
+/// The name of a command, as JSON output has it.
+pub fn name(command: &Command) -> &'static str {
+    match command {
+        Command::Run(_) => "run",
+        Command::Demo(_) => "demo",
+        Command::Init(_) => "init",
+        Command::Check(_) => "check",
+        Command::Filter(_) => "filter",
+        Command::Dedup(_) => "dedup",
+        Command::Cluster(_) => "cluster",
+        Command::Prune(_) => "prune",
+        Command::Subset(_) => "subset",
+        Command::Reshard(_) => "reshard",
+        Command::Report(_) => "report",
+        Command::Why(_) => "why",
+        Command::Doctor(_) => "doctor",
+        Command::Completions(_) => "completions",
+        Command::Task(_) => "task",
+    }
+}

@@ -1,0 +1,46 @@
+//! The verbs. Each is a recipe of one step (`prune --embedding`: of two) and takes the same way as a recipe from a file.
+use cribble_core::{OutputOptions, Recipe, Result, StepOptions, StepSpec};
+
+use crate::{
+    args::{ClusterArgs, DedupArgs, FilterArgs, PruneArgs, VerbArgs},
+    commands::run::show,
+    session::{self, Job},
+    settings::Settings,
+};
+
+/// `filter`.
+pub fn filter(settings: &Settings, args: &FilterArgs) -> Result<u8> {
+    verb(settings, "filter", &args.verb, vec![args.options()?])
+}
+
+/// `dedup`.
+pub fn dedup(settings: &Settings, args: &DedupArgs) -> Result<u8> {
+    verb(settings, "dedup", &args.verb, vec![args.options()])
+}
+
+/// `cluster`.
+pub fn cluster(settings: &Settings, args: &ClusterArgs) -> Result<u8> {
+    verb(settings, "cluster", &args.verb, vec![args.options()])
+}
+
+/// `prune`.
+pub fn prune(settings: &Settings, args: &PruneArgs) -> Result<u8> {
+    let result = verb(settings, "prune", &args.verb, args.options());
+    match result {
+        Err(error) if args.embedding.is_none() && error.message().contains("needs a cluster step") => {
+            Err(error.with_hint("add --embedding NAME --k K, or write a recipe with both steps (`cribble init`)"))
+        }
+        other => other,
+    }
+}
+
+fn verb(settings: &Settings, name: &'static str, verb: &VerbArgs, steps: Vec<StepOptions>) -> Result<u8> {
+    let recipe = Recipe {
+        input: verb.input(),
+        steps: steps.into_iter().map(StepSpec::new).collect(),
+        output: OutputOptions::default(),
+    };
+    let job = Job { recipe, out: verb.out.clone(), only: None, max_error_rate: verb.running.max_error_rate, pool: None };
+    let done = session::run(settings, &job)?;
+    show(settings, name, &job, &done)
+}

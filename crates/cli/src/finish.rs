@@ -1,0 +1,162 @@
+//! The end of a run: selection, subsets, tars, report. All of it is made again from the steps' tables whenever a run is resumed, so a kill in
+//! between needs no markers of its own; only the tars, which are large, keep theirs.
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use cribble_core::{Error, ErrorKind, InputReport, OutputOptions, Result, RunReport, StepReport};
+use cribble_io::{Location, pattern, storage::LocalStorage};
+use cribble_outputs::{
+    report::{render_html, report_json},
+    reshard::{KeyStyle, ReshardOptions, ReshardReport, reshard},
+};
+use cribble_pipeline::{Executor, RunFolder, peak_memory, write_selection};
+
+use crate::{
+    examples, planted,
+    session::{Finished, Job},
+    text,
+};
+
+/// Version of `report.json`.
+pub const REPORT_SCHEMA: u32 = 1;
+
+/// Writes what stands beside the steps and marks the run as finished.
+pub fn finish(executor: &Executor<'_>, run: &mut RunFolder, job: &Job, mut steps: Vec<StepReport>, began: Instant) -> Result<Finished> {
+    let output = &executor.recipe.output;
+    let path = run.path().to_path_buf();
+    let with_subset = output.subset || output.shards;
+    cribble_io::clean_leftovers(&path.join("selection"))?;
+    let (selection, subsets) = write_selection(executor, run, with_subset)?;
+    let reshard = if output.shards { Some(write_shards(executor, &path, output)?) } else { None };
+    for (report, spec) in steps.iter_mut().zip(&executor.recipe.steps) {
+        report.options = serde_json::to_value(&spec.options).ok();
+    }
+    executor.cancel.check()?;
+    let mut report = RunReport {
+        schema_version: REPORT_SCHEMA,
+        program_version: env!("CARGO_PKG_VERSION").into(),
+        input: InputReport {
+            path: run.manifest.input.path.clone(),
+            layout: run.manifest.input.layout.clone(),
+            shards: run.manifest.input.shards,
+            rows: run.manifest.input.rows,
+            fingerprint: run.manifest.input.fingerprint.clone(),
+        },
+        steps,
+        selection,
+        memory_limit_bytes: executor.limits.memory,
+        threads: executor.limits.threads as u64,
+        ..RunReport::default()
+    };
+    report.examples = examples::gather(executor, run, &report)?;
+    if let Some(pool) = &job.pool {
+        report.planted = planted::score(executor, run, &report, pool)?;
+    }
+    report.seconds = began.elapsed().as_secs_f64();
+    report.peak_memory_bytes = peak_memory();
+    write_report(&path, &report, output.report)?;
+    run.finish()?;
+    let shortfalls = shortfalls(&report, reshard.as_ref(), output, job.max_error_rate);
+    let wrote = wrote(&path, &report, output, with_subset, &subsets);
+    Ok(Finished { report, reshard, subsets, wrote, shortfalls })
+}
+
+/// Writes `report.json` and, where it is wanted, `report.html`.
+pub fn write_report(run: &Path, report: &RunReport, page: bool) -> Result<()> {
+    if page {
+        cribble_io::write_file(&run.join("report.html"), render_html(report).as_bytes())?;
+    }
+    Ok(cribble_io::write_file(&run.join("report.json"), report_json(report).as_bytes())?)
+}
+
+/// Reads `report.json` of a finished run; `None` when there is none yet.
+pub fn read_report(run: &Path) -> Result<Option<RunReport>> {
+    let path = run.join("report.json");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::wrap(ErrorKind::Input, error).context(path.display())),
+    };
+    let report: RunReport = serde_json::from_str(&text).map_err(|error| {
+        Error::input(format!("{}: not a report: {error}", path.display()))
+            .with_hint("run the recipe again with the same --out: it is written anew")
+    })?;
+    Ok(Some(report))
+}
+
+/// Every place that a pattern of tars names.
+pub fn tar_inputs(patterns: &[String]) -> Result<Vec<PathBuf>> {
+    let mut inputs = Vec::new();
+    for text in patterns {
+        let found: Vec<Location> = pattern::expand(&LocalStorage, text)?;
+        inputs.extend(found.into_iter().map(|location| location.path().to_path_buf()));
+    }
+    Ok(inputs)
+}
+
+fn write_shards(executor: &Executor<'_>, run: &Path, output: &OutputOptions) -> Result<ReshardReport> {
+    let images = executor.recipe.input.images.clone().ok_or_else(|| Error::bug("shards without images"))?;
+    let options = ReshardOptions {
+        input: tar_inputs(&[images])?,
+        subset: run.join("subset.npy"),
+        output: run.join("shards"),
+        shard_size: output.shard_size,
+        keys: if output.keys == "uid" { KeyStyle::Uid } else { KeyStyle::Original },
+        allow_missing: output.allow_missing,
+        threads: executor.limits.threads,
+        memory_bytes: sorting_memory(executor.limits.memory),
+        // Everything in a run folder follows its recipe: tars of an earlier one are outdated.
+        overwrite: true,
+        index: Some(run.join("images")),
+        ..ReshardOptions::default()
+    };
+    reshard(&options, executor.progress, executor.cancel)
+}
+
+/// Memory for sorting under a ceiling: a quarter, and no more than a gigabyte, beyond which sorting gains nothing.
+pub fn sorting_memory(ceiling: u64) -> usize {
+    usize::try_from((ceiling / 4).min(1 << 30)).unwrap_or(1 << 30)
+}
+
+fn shortfalls(report: &RunReport, reshard: Option<&ReshardReport>, output: &OutputOptions, max_error_rate: f64) -> Vec<String> {
+    let mut shortfalls = Vec::new();
+    let errors: u64 = report.steps.iter().map(|step| step.counts.errors_total()).sum();
+    let rate = errors as f64 / report.input.rows.max(1) as f64;
+    if rate > max_error_rate {
+        shortfalls.push(format!(
+            "{} of {} could not be judged ({:.2}%, tolerated {:.2}%); errors.parquet has them all",
+            text::count(errors),
+            text::counted(report.input.rows, "row", "rows"),
+            rate * 100.0,
+            max_error_rate * 100.0
+        ));
+    }
+    if let Some(reshard) = reshard.filter(|reshard| !reshard.is_complete() && !output.allow_missing) {
+        shortfalls.push(format!(
+            "{} of the {} that were kept are in no tar; shards/missing_uids.csv has them all",
+            text::count(reshard.missing),
+            text::counted(reshard.requested, "sample", "samples")
+        ));
+    }
+    shortfalls
+}
+
+fn wrote(run: &Path, report: &RunReport, output: &OutputOptions, with_subset: bool, subsets: &[(String, u64)]) -> Vec<PathBuf> {
+    let mut names = Vec::new();
+    if output.report {
+        names.push("report.html".to_owned());
+    }
+    if with_subset {
+        names.push("subset.npy".into());
+        names.extend(subsets.iter().map(|(label, _)| format!("subset-{label}.npy")));
+    }
+    if output.shards {
+        names.push("shards".into());
+    }
+    if report.steps.iter().any(|step| step.counts.errors_total() > 0) {
+        names.push("errors.parquet".into());
+    }
+    names.into_iter().map(|name| run.join(name)).collect()
+}
