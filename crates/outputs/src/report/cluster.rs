@@ -26,8 +26,7 @@ pub fn render(details: &ClusterDetails) -> Markup {
         div.charts {
             @if details.elbow.len() > 1 { (elbow(details)) }
             @if details.iterations.len() > 1 { (iterations(details)) }
-            @if !details.clusters.is_empty() { (sizes(details)) }
-            @if details.clusters.len() > 1 { (scatter(details)) }
+            @if details.clusters.len() > 1 { (sizes(details)) (scatter(details)) }
         }
         (table(details).folded())
     }

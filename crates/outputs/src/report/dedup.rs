@@ -76,18 +76,16 @@ fn curve(details: &DedupDetails, seen: u64) -> Markup {
     } else {
         Axis::linear(label, epsilons(), 5, Write::Number)
     };
-    let y = Axis::linear(
-        "rows kept",
-        points.iter().map(|point| point.kept as f64).chain([0.0, seen as f64]),
-        4,
-        Write::Count,
-    );
+    // Only the change along ε matters here, and it is small beside the whole: the axis need not begin at 0.
+    let kept = || points.iter().map(|point| point.kept as f64);
+    let y = Axis::linear("rows kept", kept(), 4, Write::Count);
+    let from_zero = y.ticks.first().is_some_and(|(_, label)| label == "0");
     let at = |point: &CurvePoint| Some((x.place(point.epsilon)?, y.place(point.kept as f64)?));
     let shown: Vec<CurvePoint> =
         places(points.len(), MOST_MARKS).into_iter().map(|place| points[place]).collect();
     let placed: Vec<(f64, f64)> = shown.iter().filter_map(at).collect();
     let chosen = points.iter().find(|point| point.epsilon == details.epsilon).copied();
-    let mut marks = vec![chart::area("kept faint", &placed), chart::line("kept", &placed)];
+    let mut marks = vec![chart::line("kept", &placed)];
     for point in &shown {
         if let Some(place) = at(point) {
             let tip = format!(
@@ -122,7 +120,10 @@ fn curve(details: &DedupDetails, seen: u64) -> Markup {
         });
     Chart {
         title: "How many rows each ε would keep".into(),
-        lead: "By the semantic rule alone. The ring marks the ε that this run used.".into(),
+        lead: format!(
+            "By the semantic rule alone. The ring marks the ε that this run used.{}",
+            if from_zero { "" } else { " The axis of rows does not begin at 0." }
+        ),
         spoken,
         x,
         y,

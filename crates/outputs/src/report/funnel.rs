@@ -115,7 +115,7 @@ fn chips(counts: &Counts, dropped: u64, errors: u64) -> Markup {
                     li.chip { i.swatch.dropped {} bdi { (clip(reason, 60)) } " " b { (count(*rows)) } }
                 }
                 @for (code, rows) in codes.iter().take(MOST_CHIPS) {
-                    li.chip { i.swatch.errors {} "error " bdi { (clip(code, 60)) } " " b { (count(*rows)) } }
+                    li.chip { i.swatch.errors {} bdi { "error " (clip(code, 60)) } " " b { (count(*rows)) } }
                 }
                 @if more > 0 { li.chip.quiet { "+" (count(more as u64)) " more" } }
             }

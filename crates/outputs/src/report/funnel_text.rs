@@ -178,7 +178,8 @@ fn joined(reasons: &[(String, bool)], width: usize, color: bool) -> String {
         let comma = if place == 0 { 0 } else { 2 };
         let rest = tail(reasons.len() - place - 1).chars().count();
         let room = width.saturating_sub(used + comma + rest);
-        let reason = if place == 0 { keep_count(reason, room) } else { reason.clone() };
+        // A later one is cut only where enough of it remains to be recognised.
+        let reason = if place == 0 || room >= 24 { keep_count(reason, room) } else { reason.clone() };
         if place > 0 && columns_of(&reason) > room {
             break;
         }

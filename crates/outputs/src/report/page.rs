@@ -25,7 +25,7 @@ pub fn render(report: &RunReport) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "cribble " (clip(&report.program_version, 40)) };
+                meta name="generator" content=(program(report));
                 link rel="icon" href="data:,";
                 title { "Cribble: " (count(selection.kept)) " of " (counted(selection.seen, "row", "rows")) " kept, " (clip(&report.input.path, 80)) }
                 style { (PreEscaped(STYLE)) }
@@ -51,6 +51,10 @@ pub fn render(report: &RunReport) -> Markup {
     }
 }
 
+fn program(report: &RunReport) -> String {
+    format!("cribble {}", clip(&report.program_version, 40)).trim_end().to_owned()
+}
+
 fn header(report: &RunReport) -> Markup {
     let (selection, input) = (&report.selection, &report.input);
     html! {
@@ -62,8 +66,8 @@ fn header(report: &RunReport) -> Markup {
             h1 { @if input.path.is_empty() { "A run without a named input" } @else { bdi { (shorten(&input.path, 240)) } } }
             p.headline {
                 span.big { (count(selection.kept)) }
-                " of " (counted(selection.seen, "row", "rows")) " kept, "
-                (percent(selection.kept, selection.seen))
+                " of " (counted(selection.seen, "row", "rows")) " kept"
+                @if selection.seen > 0 { ", " (percent(selection.kept, selection.seen)) }
             }
             dl.tiles {
                 div {
@@ -73,7 +77,7 @@ fn header(report: &RunReport) -> Markup {
                 div { dt { "time" } dd { (seconds(report.seconds)) } p { "the last session, " (counted(report.threads, "thread", "threads")) } }
                 (memory(report))
                 div {
-                    dt { "program" } dd { "cribble " (clip(&report.program_version, 40)) }
+                    dt { "program" } dd { (program(report)) }
                     @if !input.fingerprint.is_empty() { p { "input " code { (input.fingerprint.chars().take(12).collect::<String>()) } } }
                 }
             }
@@ -114,7 +118,7 @@ fn footer(report: &RunReport) -> Markup {
     html! {
         footer {
             p {
-                "Written by cribble " (clip(&report.program_version, 40)) ". Every figure here stands in " code { "report.json" }
+                "Written by " (program(report)) ". Every figure here stands in " code { "report.json" }
                 " beside this file (schema " (report.schema_version) "). The page is complete without a network."
             }
         }

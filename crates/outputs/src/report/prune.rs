@@ -25,7 +25,7 @@ pub fn render(details: &PruneDetails) -> Markup {
             @if let Some(first) = details.targets.first() {
                 div { dt { "target" } dd { (count(first.target)) } p { "asked for as " (clip(&first.label, 40)) } }
             }
-            @if let (Some(had), Some(keeps)) = (had, keeps) {
+            @if quotas.len() > 1 && let (Some(had), Some(keeps)) = (had, keeps) {
                 div { dt { "Gini of cluster sizes" } dd { (format!("{had:.3} → {keeps:.3}")) } p { "0 is perfectly even" } }
             }
             @let empty = quotas.iter().filter(|(_, quota)| quota.quota == 0 && quota.size > 0).count() as u64;
@@ -35,8 +35,7 @@ pub fn render(details: &PruneDetails) -> Markup {
         @if !quotas.is_empty() {
             div.charts.three {
                 (sizes(&quotas))
-                (shares(&quotas))
-                @if quotas.len() > 1 { (lorenz(&quotas, had, keeps)) }
+                @if quotas.len() > 1 { (shares(&quotas)) (lorenz(&quotas, had, keeps)) }
             }
             (table(&quotas).folded())
         }
@@ -158,12 +157,13 @@ fn shares(quotas: &[(usize, QuotaFigures)]) -> Markup {
     let width = 1.0 / columns.len().max(1) as f64;
     let middle = |place: usize| (place as f64 + 0.5) * width;
     let dots = columns.iter().enumerate().filter(|(_, column)| column.size > 0);
-    let mut marks: Vec<Markup> = dots
+    let dots: Vec<Markup> = dots
         .map(|(place, column)| chart::dot("kept", (middle(place), share(column.quota, column.size)), 6.0, ""))
         .collect();
     let (total, kept) =
         (sum(quotas.iter().map(|(_, quota)| &quota.size)), sum(quotas.iter().map(|(_, quota)| &quota.quota)));
     let mean = share(kept, total);
+    let mut marks = dots;
     marks.push(chart::line("halo", &[(0.0, mean), (1.0, mean)]));
     marks.push(chart::line("marker strong", &[(0.0, mean), (1.0, mean)]));
     marks.push(chart::strips(&tips(&columns)));

@@ -52,7 +52,7 @@ fn row(name: &str, class: &str, rows: u64, seen: u64) -> Markup {
     html! {
         tr {
             th scope="row" { (name) }
-            td.bar-column aria-hidden="true" { span class={ "bar-part " (class) } style={ (format!("width:{:.3}%", share(rows, seen) * 100.0)) } {} }
+            td.bar-column aria-hidden="true" { @if rows > 0 { span class={ "bar-part " (class) } style={ (format!("width:{:.3}%", share(rows, seen) * 100.0)) } {} } }
             td { (count(rows)) }
             td { (percent(rows, seen)) }
         }

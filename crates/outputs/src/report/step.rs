@@ -113,7 +113,7 @@ fn reason_rows(sorted: &[(&str, u64)], class: &str, prefix: &str, most: u64, see
         @for (reason, rows) in sorted.iter().take(MOST_REASONS) {
             tr {
                 th scope="row" { (prefix) bdi { (shorten(reason, 300)) } }
-                td.bar-column aria-hidden="true" { span class={ "bar-part " (class) } style={ (format!("width:{:.3}%", share(*rows, most) * 100.0)) } {} }
+                td.bar-column aria-hidden="true" { @if *rows > 0 { span class={ "bar-part " (class) } style={ (format!("width:{:.3}%", share(*rows, most) * 100.0)) } {} } }
                 td { (count(*rows)) }
                 td { (percent(*rows, seen)) }
             }
@@ -133,7 +133,7 @@ fn costs(step: &StepReport) -> Markup {
     html! {
         p.costs {
             span { "Took " b { (seconds(step.seconds)) } }
-            span { b { (rate(step.counts.seen, step.seconds)) } " rows" }
+            @if let Some(rate) = rate(step.counts.seen, step.seconds).strip_suffix("/s") { span { b { (rate) } " rows/s" } }
             span { "read " b { (bytes(step.bytes_read)) } }
             span { "wrote " b { (bytes(step.bytes_written)) } }
             @if step.peak_memory_bytes > 0 { span { "peak memory " b { (bytes(step.peak_memory_bytes)) } } }
