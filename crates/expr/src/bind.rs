@@ -125,7 +125,7 @@ impl Scope<'_> {
             }
             Kind::In { negated, value, list } => self.bind_in(node, *negated, value, list),
             Kind::Between { negated, value, low, high } => {
-                let plans = self.bind_all([&**value, low, high])?;
+                let plans = self.bind_compared([&**value, &**low, &**high].into_iter())?;
                 let mut plans = align(plans, node, true)?.into_iter().map(Box::new);
                 let (Some(value), Some(low), Some(high)) = (plans.next(), plans.next(), plans.next()) else {
                     return Ok(Plan::null());
@@ -195,7 +195,7 @@ impl Scope<'_> {
     }
 
     fn pair(&mut self, node: &Node, left: &Node, right: &Node) -> Result<(Box<Plan>, Box<Plan>), ExprError> {
-        let plans = vec![self.bind(left)?, self.bind(right)?];
+        let plans = self.bind_compared([left, right].into_iter())?;
         let mut plans = align(plans, node, true)?.into_iter().map(Box::new);
         match (plans.next(), plans.next()) {
             (Some(left), Some(right)) => Ok((left, right)),

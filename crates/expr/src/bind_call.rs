@@ -159,7 +159,7 @@ impl Scope<'_> {
         value: &Node,
         list: &[Node],
     ) -> Result<Plan, ExprError> {
-        let plans = self.bind_all(std::iter::once(value).chain(list))?;
+        let plans = self.bind_compared(std::iter::once(value).chain(list))?;
         let mut plans = align(plans, node, true)?.into_iter();
         let Some(value) = plans.next().map(Box::new) else {
             return Ok(Plan::null());

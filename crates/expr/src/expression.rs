@@ -44,6 +44,25 @@ impl Expression {
         &self.text
     }
 
+    /// The parts that a top-level AND joins, in order; the expression itself where there is none. The whole is true exactly where all
+    /// parts are, so a caller can say which part was not. Errors of a part still point into the whole text.
+    pub fn conjuncts(&self) -> Vec<Self> {
+        match &self.node.kind {
+            Kind::And(parts) => parts
+                .iter()
+                .flat_map(|part| {
+                    Self { text: Arc::clone(&self.text), node: Arc::new(part.clone()) }.conjuncts()
+                })
+                .collect(),
+            _ => vec![self.clone()],
+        }
+    }
+
+    /// The expression written out again: of a part only that part, with the spaces and parentheses that it needs.
+    pub fn label(&self) -> String {
+        self.node.to_string()
+    }
+
     /// The columns that the expression names, as written, each once, in order of first use.
     ///
     /// A name may differ in case from the schema's: [`Bound::columns`] has the names to read.
@@ -181,5 +200,19 @@ impl Bound {
             return Ok(BooleanArray::new_null(values.len()));
         }
         Ok(values.as_boolean().clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_conjunction_are_labelled_by_themselves() {
+        let whole =
+            Expression::parse("a > 1 AND (b < 2 AND c) AND (d OR e)").unwrap_or_else(|e| panic!("{e}"));
+        let labels: Vec<String> = whole.conjuncts().iter().map(Expression::label).collect();
+        assert_eq!(labels, ["a > 1", "b < 2", "c", "d OR e"]);
+        assert_eq!(whole.conjuncts()[0].text(), whole.text());
     }
 }

@@ -38,6 +38,7 @@ mod like;
 pub mod limits;
 mod lower;
 mod lower_names;
+mod narrow;
 mod parse;
 mod plan;
 mod types;

@@ -114,7 +114,7 @@ impl Step for Filter {
         let reasons: Vec<(Arc<str>, Arc<str>)> = self
             .parts
             .iter()
-            .map(|part| (format!("not {part}").into(), format!("null {part}").into()))
+            .map(|part| (format!("not {}", part.label()).into(), format!("null {}", part.label()).into()))
             .collect();
         let mut verdicts = Verdicts::new(uids.len());
         let mut values: Vec<Vec<ArrayRef>> = vec![Vec::new(); computed.len()];

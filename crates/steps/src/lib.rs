@@ -6,6 +6,8 @@ mod dedup;
 mod embedding;
 mod filter;
 mod order;
+#[cfg(test)]
+mod parity;
 mod prune;
 mod training;
 

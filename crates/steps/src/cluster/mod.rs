@@ -40,7 +40,6 @@ pub struct Cluster {
 #[derive(Serialize, Deserialize)]
 struct Trained {
     k: u64,
-    mean_sim: f64,
     iterations: Vec<f64>,
     converged: bool,
 }
@@ -68,7 +67,7 @@ impl Cluster {
         let wished = self.ks()[unit as usize];
         let rows = FileRows::open(context, &context.scratch("train.f32"), embedding.info.dim)?;
         if rows.is_empty() {
-            let empty = Trained { k: 0, mean_sim: f64::NAN, iterations: Vec::new(), converged: true };
+            let empty = Trained { k: 0, iterations: Vec::new(), converged: true };
             write_centroids(&centroid_path(context, unit), &[], embedding.info.dim)?;
             return Ok(TaskOutput { data: to_value(&empty)?, ..TaskOutput::default() });
         }
@@ -92,7 +91,6 @@ impl Cluster {
         let iterations: Vec<f64> = trained.iterations.iter().map(|stats| stats.mean_sim).collect();
         let summary = Trained {
             k,
-            mean_sim: iterations.last().copied().unwrap_or(f64::NAN),
             iterations,
             converged: trained.converged,
         };
@@ -213,7 +211,7 @@ impl Cluster {
                 }
             })
             .collect();
-        Ok(TaskOutput { data: to_value(&(clusters, figures.mean_sim()))?, ..TaskOutput::default() })
+        Ok(TaskOutput { data: to_value(&(clusters, Some(figures.mean_sim()).filter(|sim| sim.is_finite())))?, ..TaskOutput::default() })
     }
 }
 
@@ -271,13 +269,13 @@ impl Step for Cluster {
         let elbow: Vec<ElbowPoint> = from_value(data("choose", 0)?)?;
         let chosen = elbow.iter().position(|point| point.chosen).unwrap_or(0);
         let trained: Trained = from_value(data("train", chosen)?)?;
-        let (clusters, mean_sim): (Vec<ClusterFigures>, f64) = from_value(data("describe", 0)?)?;
+        let (clusters, mean_sim): (Vec<ClusterFigures>, Option<f64>) = from_value(data("describe", 0)?)?;
         Ok(Details::Cluster(ClusterDetails {
             k: clusters.len() as u64,
             train_rows: drawn.rows,
             available_rows: drawn.available,
             dim: context.embedding(&self.options.embedding)?.info.dim as u64,
-            mean_sim,
+            mean_sim: mean_sim.unwrap_or(f64::NAN),
             empty: clusters.iter().filter(|cluster| cluster.size == 0).count() as u64,
             elbow,
             iterations: trained.iterations,
