@@ -211,7 +211,7 @@ fn inputs_without_an_answer_are_errors_with_their_numbers() {
     let stop = train(&SliceRows::new(&rows, 4), &options(2, 9), &|stats| {
         if stats.iteration == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    assert!(matches!(stop, Err(KMeansError::Cancelled { iterations: 2 }) | Ok(_)));
+    assert!(matches!(stop, Err(KMeansError::Cancelled { iterations: 2 })));
 }
 
 #[test]
