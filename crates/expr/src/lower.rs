@@ -23,7 +23,8 @@ pub(crate) fn lower(expression: &Expr, depth: usize) -> Result<Node, ExprError> 
     let boxed = |inner: &Expr| lower(inner, depth + 1).map(Box::new);
     // Only leaves and names are asked for their place: a span of an inner node is found by walking all of it.
     let (kind, place) = match expression {
-        Expr::Nested(inner) => return lower(inner, depth + 1),
+        // Parentheses have been counted as tokens, and make no node.
+        Expr::Nested(inner) => return lower(inner, depth),
         Expr::Identifier(name) => {
             let quoted = name.quote_style.is_some();
             (Kind::Column { name: name.value.clone(), quoted }, position(name.span.start))

@@ -61,8 +61,9 @@ pub(crate) fn parse(text: &str) -> Result<Expr, ExprError> {
         .tokenize_with_location()
         .map_err(|error| syntax(lower_first(&error.message)).at(position(error.location)))?;
     check(&tokens)?;
+    // The parser goes two levels down for `1 + (`; parentheses, which cost it the most stack, are limited by `check`.
     let mut parser =
-        Parser::new(&dialect).with_recursion_limit(MAX_DEPTH + 2).with_tokens_with_locations(tokens);
+        Parser::new(&dialect).with_recursion_limit(2 * MAX_DEPTH + 2).with_tokens_with_locations(tokens);
     let expression = parser.parse_expr().map_err(|error| reword(error, text))?;
     let next = parser.peek_token();
     if next.token == Token::EOF {

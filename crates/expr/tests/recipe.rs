@@ -191,3 +191,19 @@ fn one_bound_expression_serves_many_threads() {
         }
     });
 }
+
+/// The examples of the user's reference are expressions of the language. Blank lines part them.
+#[test]
+fn the_examples_of_the_reference_parse() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/expressions.md")).unwrap();
+    let examples: Vec<&str> = page
+        .split("```sql\n")
+        .skip(1)
+        .filter_map(|part| part.split("```").next())
+        .flat_map(|block| block.split("\n\n"))
+        .collect();
+    assert!(examples.len() >= 6, "{examples:?}");
+    for example in examples {
+        assert!(Expression::parse(example).is_ok(), "{example}: {:?}", Expression::parse(example));
+    }
+}
