@@ -263,7 +263,7 @@ fn examples() -> Vec<Example> {
 
 /// A little landscape, 64 × 64 or wider, as a PNG with stored (not deflated) blocks.
 fn picture(seed: usize, variant: usize) -> String {
-    let (width, height) = if seed % 5 == 0 { (64usize, 40usize) } else { (56, 56) };
+    let (width, height) = if seed.is_multiple_of(5) { (64usize, 40usize) } else { (56, 56) };
     let mut noise = Noise(seed as u64 * 977 + 5);
     let (hue, sun) = (noise.next() * 6.0, noise.next());
     let mut raw = Vec::new();

@@ -51,7 +51,7 @@
     filter.type = "search";
     filter.className = "filter";
     filter.placeholder = "Filter rows";
-    filter.setAttribute("aria-label", `Filter: ${table.caption ? table.caption.textContent : "rows"}`);
+    filter.setAttribute("aria-label", `Filter: ${table.getAttribute("aria-label") || "rows"}`);
     table.closest(".table-frame").before(filter);
     filter.addEventListener("input", () => {
       const wanted = filter.value.toLowerCase();

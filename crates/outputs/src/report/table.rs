@@ -38,9 +38,8 @@ impl Table {
     /// The table, open.
     pub fn render(&self) -> Markup {
         html! {
-            div.table-frame tabindex="0" role="group" aria-label=(self.caption) {
-                table.figures data-filter[self.rows.len() > 12] data-sort {
-                    caption.hidden { (self.caption) }
+            div.table-frame tabindex="0" role="group" aria-label={ (self.caption) ", scrolls sideways" } {
+                table.figures data-filter[self.rows.len() > 12] data-sort aria-label=(self.caption) {
                     thead { tr { @for head in &self.heads { th scope="col" { (head) } } } }
                     tbody {
                         @for row in &self.rows {
