@@ -136,7 +136,7 @@ impl MetadataWriter {
             Arc::new(Float32Array::from_iter_values(b32.iter().copied())),
             Arc::new(Float32Array::from_iter_values(l14.iter().copied())),
             Arc::new(boxes.finish()),
-            Arc::new(StringArray::from_iter_values(sha256.iter().map(|hash| hex(hash)))),
+            Arc::new(StringArray::from_iter_values(sha256.iter().map(hex))),
         ];
         let batch = RecordBatch::try_new(schema(), columns).map_err(DemoError::arrow(&self.path))?;
         self.writer.write(&batch).map_err(DemoError::parquet(&self.path))

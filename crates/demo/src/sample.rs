@@ -390,7 +390,7 @@ mod tests {
                 sample.stored.0.max(sample.stored.1) <= 430 && sample.stored.0.min(sample.stored.1) >= 64
             );
             assert_eq!(sample.kind.is_twin(), sample.source < row);
-            assert_eq!(world.kind(sample.source).is_twin(), false);
+            assert!(!world.kind(sample.source).is_twin());
             let told = world.told(&sample.caption).concept;
             assert_eq!(told != sample.latents.concept, sample.caption.kind == CaptionKind::Wrong);
         }

@@ -1,7 +1,7 @@
 //! Plants and animals, each drawn in a box of -1 to 1 with its feet (where it has any) at y = 1.
 use super::Look;
 use super::patterns::starburst_angle;
-use super::raster::{Brush, mix, shade};
+use super::raster::{Brush, Norm, mix, shade};
 use crate::random::Stream;
 use std::f32::consts::{PI, TAU};
 
@@ -67,7 +67,7 @@ pub(super) fn fish(brush: &mut Brush, look: &Look, random: &mut Stream) {
     brush.fill(
         [-0.66, -0.42, 0.82, 0.42],
         1.0,
-        |x, y| ((x - 0.08 * face) / 0.72).hypot(y / 0.40).mul_add(0.40, -0.40),
+        |x, y| ((x - 0.08 * face) / 0.72).norm(y / 0.40).mul_add(0.40, -0.40),
         |x, y| {
             let band = ((x * face * 5.0).sin() > 0.55) as u8 as f32;
             shade(mix(look.main, look.accent, band * 0.9), -y * 0.55 + 0.1)
@@ -124,7 +124,7 @@ pub(super) fn mushroom(brush: &mut Brush, look: &Look, random: &mut Stream) {
     brush.fill(
         [-0.86, -0.85, 0.86, 0.06],
         1.0,
-        |x, y| ((x / 0.84).hypot(y / 0.84) * 0.84 - 0.84).max(y - 0.05 * (1.0 - (x / 0.84) * (x / 0.84))),
+        |x, y| ((x / 0.84).norm(y / 0.84) * 0.84 - 0.84).max(y - 0.05 * (1.0 - (x / 0.84) * (x / 0.84))),
         |x, y| mix(cap, dark, (x * 0.5 + y * 0.5 + 0.5).clamp(0.0, 1.0)),
     );
     let spots = 4 + (look.clutter * 5.0) as u32;
@@ -229,10 +229,10 @@ pub(super) fn apple(brush: &mut Brush, look: &Look, random: &mut Stream) {
         [-0.85, -0.5, 0.85, 0.95],
         1.0,
         |x, y| {
-            let lobe = |c: (f32, f32)| ((x - c.0) / 0.56).hypot((y - c.1) / 0.68) * 0.58 - 0.58;
+            let lobe = |c: (f32, f32)| ((x - c.0) / 0.56).norm((y - c.1) / 0.68) * 0.58 - 0.58;
             lobe(left).min(lobe(right))
         },
-        |x, y| mix(shade(look.main, 0.22), dark, ((x + 0.35).hypot(y - 0.0) - 0.15) / 1.1),
+        |x, y| mix(shade(look.main, 0.22), dark, ((x + 0.35).norm(y - 0.0) - 0.15) / 1.1),
     );
     brush.ellipse(0.0, -0.40, 0.2, 0.07, 0.0, dark);
     brush.line((0.0, -0.38), (0.08, -0.82), 0.07, [0.36, 0.24, 0.15]);

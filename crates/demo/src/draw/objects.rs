@@ -1,6 +1,6 @@
 //! Made things, each drawn in a box of -1 to 1 with its feet (where it has any) at y = 1.
 use super::Look;
-use super::raster::{Brush, Color, Ink, mix, shade};
+use super::raster::{Brush, Color, Ink, Norm, mix, shade};
 use crate::random::Stream;
 use std::f32::consts::{PI, TAU};
 
@@ -39,8 +39,8 @@ pub(super) fn smiley(brush: &mut Brush, look: &Look, random: &mut Stream) {
     brush.fill(
         [-0.9, -0.9, 0.9, 0.9],
         1.0,
-        |x, y| x.hypot(y) - 0.89,
-        |x, y| mix(shade(look.main, 0.35), look.main, (x + 0.3).hypot(y + 0.35) * 0.9),
+        |x, y| x.norm(y) - 0.89,
+        |x, y| mix(shade(look.main, 0.35), look.main, (x + 0.3).norm(y + 0.35) * 0.9),
     );
     let wink = look.style > 0.7;
     for side in [-1.0, 1.0] {
@@ -146,7 +146,7 @@ pub(super) fn balloon(brush: &mut Brush, look: &Look, _: &mut Stream) {
         [-0.75, -0.98, 0.75, 0.45],
         1.0,
         |x, y| {
-            let ball = x.hypot(y + 0.28) - 0.68;
+            let ball = x.norm(y + 0.28) - 0.68;
             let neck = (x.abs() - (0.62 - 0.82 * (y + 0.05))).max(y - 0.40).max(-y - 0.05) * 0.75;
             ball.min(neck)
         },
@@ -154,7 +154,7 @@ pub(super) fn balloon(brush: &mut Brush, look: &Look, _: &mut Stream) {
             // Meridians of a sphere: x on the rim stays at the same angle.
             let rim = (0.66 * 0.66 - (y + 0.28) * (y + 0.28)).max(0.05).sqrt().max(0.2);
             let gore = ((x / rim).clamp(-1.0, 1.0).asin() / PI + 0.5) * gores as f32;
-            let color = if gore as u32 % 2 == 0 { look.main } else { look.accent };
+            let color = if (gore as u32).is_multiple_of(2) { look.main } else { look.accent };
             shade(color, 0.18 - 0.45 * (x + 0.35).max(0.0))
         },
     );
@@ -217,7 +217,7 @@ pub(super) fn umbrella(brush: &mut Brush, look: &Look, _: &mut Stream) {
     brush.fill(
         [0.0, 0.62, 0.32, 0.98],
         1.0,
-        |x, y| ((x - 0.14).hypot(y - 0.74) - 0.14).abs().max(0.72 - y) - 0.03,
+        |x, y| ((x - 0.14).norm(y - 0.74) - 0.14).abs().max(0.72 - y) - 0.03,
         |_, _| [0.40, 0.30, 0.22],
     );
     brush.fill(
@@ -225,12 +225,12 @@ pub(super) fn umbrella(brush: &mut Brush, look: &Look, _: &mut Stream) {
         1.0,
         |x, y| {
             let scallop = 0.10 * ((x + 0.93) / 1.86 * ribs as f32 * PI).sin().abs();
-            (x.hypot(y - 0.08) - 0.93).max(y - 0.10 + scallop)
+            (x.norm(y - 0.08) - 0.93).max(y - 0.10 + scallop)
         },
         |x, y| {
             let rim = (0.93 * 0.93 - (y - 0.08) * (y - 0.08)).max(0.02).sqrt();
             let rib = ((x / rim).clamp(-1.0, 1.0) * 0.5 + 0.5) * ribs as f32;
-            let color = if rib as u32 % 2 == 0 { look.main } else { look.accent };
+            let color = if (rib as u32).is_multiple_of(2) { look.main } else { look.accent };
             shade(color, 0.12 - 0.3 * x)
         },
     );

@@ -1,5 +1,5 @@
 //! Concepts that fill the whole picture: cloth, walls, floors, signs. Each is one function of the look and a stream for details.
-use super::raster::{Canvas, Color, Frame, mix, noise, shade, smooth};
+use super::raster::{Canvas, Color, Frame, Norm, mix, noise, shade, smooth};
 use super::{Ground, Look};
 use crate::random::Stream;
 use std::f32::consts::{PI, TAU};
@@ -80,11 +80,11 @@ pub(super) fn tiles(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
         let chance = noise(column * 3.7 + 0.5, row * 5.3 + 0.5, seed);
         let (ground, motif) = if chance > 0.5 { (look.main, look.accent) } else { (look.accent, look.main) };
         let distance = if look.style < 0.34 {
-            (a.hypot(b) - 0.36).abs() - 0.07
+            (a.norm(b) - 0.36).abs() - 0.07
         } else if look.style < 0.67 {
             a.abs() + b.abs() - 0.34
         } else {
-            (a + 0.5).hypot(b + 0.5).min((a - 0.5).hypot(b - 0.5)) - 0.45
+            (a + 0.5).norm(b + 0.5).min((a - 0.5).norm(b - 0.5)) - 0.45
         };
         let tile = mix(shade(motif, 0.1), shade(ground, chance * 0.3 - 0.15), edge(distance, unit));
         mix(grout, tile, edge(0.46 - a.abs().max(b.abs()), unit))
@@ -97,9 +97,9 @@ pub(super) fn spiral(canvas: &mut Canvas, look: &Look, _: &mut Stream) {
     let unit = canvas.unit();
     canvas.paint(|x, y| {
         let (dx, dy) = (x - cx, y - cy);
-        let radius = dx.hypot(dy);
+        let radius = dx.norm(dy);
         let wave = stripe(radius / pitch + hand * arms * (dy.atan2(dx) + look.turn) / TAU);
-        let slope = (1.0 / pitch).hypot(arms / TAU / radius.max(0.02));
+        let slope = (1.0 / pitch).norm(arms / TAU / radius.max(0.02));
         mix(look.accent, shade(look.main, 0.25 - radius * 0.3), edge(wave / slope, unit))
     });
 }
@@ -131,7 +131,7 @@ pub(super) fn honeycomb(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
         let (w, h) = (3f32.sqrt(), 3.0);
         let near = |ox: f32, oy: f32| {
             let (cx, cy) = (((u - ox) / w).round() * w + ox, ((v - oy) / h).round() * h + oy);
-            (cx, cy, (u - cx).hypot(v - cy))
+            (cx, cy, (u - cx).norm(v - cy))
         };
         let (a, b) = (near(0.0, 0.0), near(w / 2.0, h / 2.0));
         let (cx, cy, away) = if a.2 < b.2 { a } else { b };
@@ -338,11 +338,11 @@ pub(super) fn planets(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
                 [-1.0, -0.4, 1.0, 0.4],
                 0.9,
                 |x, y| {
-                    let flat = x.hypot(y * 3.0);
+                    let flat = x.norm(y * 3.0);
                     let side = if front { -y } else { y };
                     ((flat - 0.84).abs() - 0.12).max(side) * 0.4
                 },
-                |x, y| shade(look.accent, 0.4 - 0.5 * ((x.hypot(y * 3.0) - 0.84) * 30.0).sin().abs()),
+                |x, y| shade(look.accent, 0.4 - 0.5 * ((x.norm(y * 3.0) - 0.84) * 30.0).sin().abs()),
             );
         };
         if ringed {
@@ -351,10 +351,10 @@ pub(super) fn planets(canvas: &mut Canvas, look: &Look, random: &mut Stream) {
         brush.fill(
             [-0.6, -0.6, 0.6, 0.6],
             1.0,
-            |x, y| x.hypot(y) - 0.58,
+            |x, y| x.norm(y) - 0.58,
             |x, y| {
                 let swirl = noise(x * 2.0, y * bands * 2.0, seed) * 0.5 - 0.25;
-                let lit = 0.28 - 0.85 * smooth(0.1, 1.0, (x + 0.3).hypot(y + 0.25) / 1.05);
+                let lit = 0.28 - 0.85 * smooth(0.1, 1.0, (x + 0.3).norm(y + 0.25) / 1.05);
                 shade(shade(base, swirl), lit)
             },
         );
