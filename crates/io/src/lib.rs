@@ -5,6 +5,8 @@ pub mod check;
 mod commit;
 mod convert;
 mod error;
+#[cfg(test)]
+mod fixtures;
 pub mod npy;
 pub mod npz;
 pub mod pattern;

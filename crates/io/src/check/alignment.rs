@@ -157,7 +157,7 @@ impl Piece<'_> {
     fn compare(&self, image_shift: i64, text_shift: i64) -> Sums {
         let rows = (self.vectors[0].len() / self.dim) as i64;
         let row = |matrix: usize, at: i64| {
-            let start = (0..rows).contains(&at).then_some(at as usize * self.dim)?;
+            let start = (0..rows).contains(&at).then(|| at as usize * self.dim)?;
             self.vectors[matrix].get(start..start + self.dim)
         };
         let mut sums = Sums::default();

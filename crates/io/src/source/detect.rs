@@ -2,15 +2,12 @@
 //! least; whatever the answer, it comes with its reason, because a wrong guess must be visible.
 use super::{
     OpenOptions,
-    layouts::{arrays, clip_retrieval, datacomp, images, webdataset},
+    layouts::{arrays, clip_retrieval, clusters, datacomp, images, webdataset},
     listing::Listing,
     part::Found,
 };
 use crate::{IoError, Location, Result, Storage};
 use std::sync::Arc;
-
-/// Names of headerless arrays, where no dimension tells that it is one.
-const RAW_EXTENSIONS: [&str; 5] = ["dat", "bin", "memmap", "raw", "mmap"];
 
 /// Finds out what lies at the path and opens it.
 pub(super) fn detect(storage: &Arc<dyn Storage>, options: &OpenOptions) -> Result<Found> {
@@ -58,6 +55,9 @@ fn known(storage: &Arc<dyn Storage>, listing: &Listing, options: &OpenOptions) -
     if has_npz || !with(&["parquet"]).is_empty() {
         return datacomp::open(storage, listing).map(Some);
     }
+    if listing.is_folder && listing.files.iter().any(clusters::is_cluster_file) {
+        return clusters::open(storage, listing, options).map(Some);
+    }
     let is_ids =
         |file: &Location| options.ids.as_deref().is_some_and(|ids| file.path() == std::path::Path::new(ids));
     let arrays: Vec<Location> = with(&["npy"]).into_iter().filter(|file| !is_ids(file)).collect();
@@ -66,7 +66,7 @@ fn known(storage: &Arc<dyn Storage>, listing: &Listing, options: &OpenOptions) -
     }
     if let [file] = &listing.files[..]
         && !listing.is_folder
-        && (options.dim.is_some() || RAW_EXTENSIONS.contains(&file.extension().as_str()))
+        && (options.dim.is_some() || arrays::RAW_EXTENSIONS.contains(&file.extension().as_str()))
     {
         return arrays::open(storage, listing, &listing.files, options).map(Some);
     }

@@ -2,6 +2,7 @@
 //! shard names, the lengths of the files, and pieces of their bytes.
 use super::part::Part;
 use crate::{Result, SourceFile, Storage};
+use std::collections::BTreeSet;
 
 const HEAD: usize = 4 * 1024;
 /// Footers of parquet and directories of zip files lie here; both hold statistics or checksums of everything before them.
@@ -20,17 +21,16 @@ pub(super) fn fingerprint(storage: &dyn Storage, parts: &[Part], extra: &str) ->
     };
     text(&mut hash, "cribble-input-1");
     text(&mut hash, extra);
-    let mut last = None;
+    let mut seen = BTreeSet::new();
     for part in parts {
         text(&mut hash, &part.name);
         hash.update(&part.row_count.to_le_bytes());
         hash.update(&part.identity.unwrap_or_default());
         for location in &part.files {
             // The virtual shards of one big file share it: once is enough.
-            if last.as_ref() == Some(location) {
+            if !seen.insert(location) {
                 continue;
             }
-            last = Some(location.clone());
             let file = SourceFile::open(storage, location)?;
             text(&mut hash, &location.file_name());
             hash.update(&file.len().to_le_bytes());

@@ -2,6 +2,8 @@
 //! hexadecimal characters is the uid; any other text is hashed. Which of the two a file holds is decided by its first id, and then every
 //! id has to be of that kind.
 use super::{
+    LayoutKind,
+    layouts::clusters::ClusterIds,
     parquet_rows::ParquetRows,
     part::Rows,
     text_table::{TextRows, TextTable},
@@ -25,11 +27,16 @@ pub(super) enum Ids {
     Table(TableReader),
     Text(TextTable),
     Npy(NpyFile),
+    /// A folder of sorted clusters.
+    Clusters(ClusterIds),
 }
 
 impl Ids {
     /// Opens an ids file; its extension says what it is.
     pub fn open(storage: &Arc<dyn Storage>, location: &Location, piece_rows: u64) -> Result<Self> {
+        if storage.entry(location)?.is_some_and(|entry| entry.is_folder) {
+            return ClusterIds::open(storage, location).map(Self::Clusters);
+        }
         let file = SourceFile::open(&**storage, location)?;
         Ok(match location.extension().as_str() {
             "parquet" => Self::Table(TableReader::from_file(file)?),
@@ -60,7 +67,21 @@ impl Ids {
             Self::Table(table) => Some(table.rows()),
             Self::Text(table) => Some(table.rows()),
             Self::Npy(npy) => Some(npy.rows()),
+            Self::Clusters(clusters) => Some(clusters.rows()),
         }
+    }
+
+    /// The files that the ids are read from.
+    pub fn files(&self, given: Option<&Location>) -> Vec<Location> {
+        match self {
+            Self::Clusters(clusters) => clusters.files(),
+            _ => given.into_iter().cloned().collect(),
+        }
+    }
+
+    /// The layout that an array with these ids is.
+    pub fn layout(&self) -> LayoutKind {
+        if matches!(self, Self::Clusters(_)) { ClusterIds::KIND } else { LayoutKind::Array }
     }
 
     /// The rows `first..first + count`; `source` goes into made uids. `first` is a multiple of the piece length that the file was opened with.
@@ -82,6 +103,7 @@ impl Ids {
                 source: source.into(),
             }),
             Self::Text(table) => Box::new(TextRows::new(storage.clone(), table, source, first, count)),
+            Self::Clusters(clusters) => clusters.part(storage, source, first, count),
             Self::Npy(npy) => {
                 let strict = match npy.element() {
                     ElementType::UidPair => true,

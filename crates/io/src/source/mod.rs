@@ -11,6 +11,8 @@ mod parquet_rows;
 mod part;
 mod records;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod text_table;
 
 pub use dataset::Dataset;

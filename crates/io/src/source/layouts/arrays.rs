@@ -14,6 +14,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// A bare array is cut into virtual shards of this many rows.
 pub const VIRTUAL_SHARD_ROWS: u64 = 500_000;
+/// Names of headerless arrays, where no dimension tells that it is one.
+pub(in crate::source) const RAW_EXTENSIONS: [&str; 5] = ["dat", "bin", "memmap", "raw", "mmap"];
 /// The name of the array of such an input.
 pub(in crate::source) const ARRAY_NAME: &str = "embedding";
 
@@ -40,6 +42,7 @@ pub(in crate::source) fn open(
         }
     };
     let ids_file = options.ids.as_deref().map(Location::parse).transpose()?;
+    let ids_files = ids.files(ids_file.as_ref());
     let mut parts = Vec::new();
     let mut seen = String::new();
     for file in files {
@@ -65,7 +68,9 @@ pub(in crate::source) fn open(
                 name: if pieces.len() > 1 { format!("{name}__{number:05}") } else { name.clone() },
                 rows: ids.part(storage, &file.file_name(), first, rows)?,
                 row_count: rows,
-                files: std::iter::once(file.clone()).chain(ids_file.clone()).collect(),
+                files: std::iter::once(file.clone())
+                    .chain(if number == 0 { ids_files.clone() } else { Vec::new() })
+                    .collect(),
                 arrays: BTreeMap::from([(ARRAY_NAME.to_owned(), array)]),
                 identity: None,
             });
@@ -73,7 +78,10 @@ pub(in crate::source) fn open(
     }
     let why =
         if files.len() == 1 { seen } else { format!("{} array files, the last one {seen}", files.len()) };
-    Ok(Found { kind: LayoutKind::Array, why, parts, notes })
+    let kind = ids.layout();
+    let why =
+        if kind == LayoutKind::Array { why } else { format!("{why}, and the cluster files of its rows") };
+    Ok(Found { kind, why, parts, notes })
 }
 
 /// Opens one array file, with a header or, when a dimension was given, without.
