@@ -99,10 +99,8 @@ fn encode(pixels: &[u8], width: u32, height: u32, quality: u8) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// A contact sheet of a pool's samples: `columns` × `rows` cells of `cell` pixels, one row of cells for each concept in the order of the
-/// table when `by_concept`, else one row of cells for each twin kind (original left, twin right). For examples and documentation.
-///
-/// Returns 8-bit RGB pixels, width and height.
+/// A contact sheet for examples and documentation: one line of `columns` cells of `cell` pixels for each concept of the range (places in
+/// the table, at most 42), filled with the first samples of the pool that show it. Returns 8-bit RGB pixels, width and height.
 pub fn contact_sheet(
     options: &crate::PoolOptions,
     columns: u32,

@@ -1,4 +1,5 @@
 //! Pools seen from outside: what is on disk, read with other readers than our writers.
+#![allow(clippy::unwrap_used, reason = "helpers of tests: clippy only knows the test functions themselves")]
 use arrow::array::{Array, AsArray, Float32Array, RecordBatch};
 use cribble_core::Uid;
 use cribble_demo::{ArraySpec, DemoError, ImageKind, Planted, PoolOptions, PoolSummary, Truth, generate};
