@@ -252,7 +252,7 @@ impl Scope<'_> {
             }
             Some(operand) => {
                 let nodes = std::iter::once(operand).chain(branches.iter().map(|(when, _)| when));
-                let plans = self.bind_all(nodes)?;
+                let plans = self.bind_compared(nodes)?;
                 let mut plans = align(plans, node, true)?.into_iter();
                 (plans.next().map(Box::new), plans.collect())
             }

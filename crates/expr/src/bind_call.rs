@@ -36,7 +36,7 @@ impl Scope<'_> {
                 return Ok(Plan::new(Operation::Coalesce(plans), type_));
             }
             Function::NullIf => {
-                let plans = self.bind_all(nodes)?;
+                let plans = self.bind_compared(nodes.iter())?;
                 let plans = align(plans, node, true)?;
                 // Aligned for comparison the two may still differ in sign; the result is of the first one's type.
                 let type_ = plans.first().map_or(Type::Null, |plan| plan.type_.clone());

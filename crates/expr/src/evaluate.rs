@@ -206,3 +206,21 @@ pub(crate) fn evaluate_rows(plan: &Plan, columns: &[ArrayRef], rows: usize) -> R
     }
     value.expand(rows)
 }
+
+/// The expression over the open rows of a batch; null for the others.
+pub(crate) fn evaluate_selected(
+    plan: &Plan,
+    columns: &[ArrayRef],
+    open: &BooleanArray,
+) -> Result<ArrayRef, ExprError> {
+    let part = Frame::whole(columns, open.len()).select(open)?;
+    let (rows, type_) = (part.rows(), plan.type_.data_type());
+    if rows == 0 || plan.type_ == Type::Null {
+        return Ok(arrow::array::new_null_array(&type_, open.len()));
+    }
+    let values = evaluate(plan, &part)?;
+    let mut places = 0..rows as u64;
+    let place = |row: usize| if open.is_valid(row) && open.value(row) { places.next() } else { None };
+    let places: UInt64Array = (0..open.len()).map(place).collect();
+    Ok(take(&values.expand(rows)?, &places, None)?)
+}

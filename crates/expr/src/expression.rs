@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::{DataType, Schema};
+use arrow::error::ArrowError;
 
 use crate::ast::{Kind, Node};
 use crate::bind::Scope;
 use crate::cast::normalise;
 use crate::error::{ExprError, ExprErrorKind};
-use crate::evaluate::evaluate_rows;
+use crate::evaluate::{evaluate_rows, evaluate_selected};
 use crate::lower::lower;
 use crate::parse::parse;
 use crate::plan::Plan;
@@ -166,10 +167,48 @@ impl Bound {
     /// A batch without a column, or with another type than was bound; a whole number out of range; a `CAST` of a value
     /// that does not fit. Each names the row of the batch.
     pub fn evaluate(&self, batch: &RecordBatch) -> Result<ArrayRef, ExprError> {
-        self.evaluate_batch(batch).map_err(|error| error.in_text(&self.text))
+        let values =
+            self.read(batch).and_then(|columns| evaluate_rows(&self.plan, &columns, batch.num_rows()));
+        values.map_err(|error| error.in_text(&self.text))
     }
 
-    fn evaluate_batch(&self, batch: &RecordBatch) -> Result<ArrayRef, ExprError> {
+    /// As [`Self::evaluate`], but only rows where `open` is true are looked at; the others are null and cannot be the
+    /// cause of an error.
+    ///
+    /// This is how a caller that judges the [`Expression::conjuncts`] one by one keeps the promise that a guard guards:
+    /// it passes on the rows for which the parts before were true.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`]; also when `open` is not as long as the batch.
+    pub fn evaluate_where(&self, batch: &RecordBatch, open: &BooleanArray) -> Result<ArrayRef, ExprError> {
+        let values = self.read(batch).and_then(|columns| {
+            if open.len() != batch.num_rows() {
+                let message = format!("{} rows are marked of {}", open.len(), batch.num_rows());
+                return Err(ArrowError::InvalidArgumentError(message).into());
+            }
+            evaluate_selected(&self.plan, &columns, open)
+        });
+        values.map_err(|error| error.in_text(&self.text))
+    }
+
+    /// [`Self::mask`] for the rows where `open` is true; null for the others.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate_where`] and [`Self::check_boolean`].
+    pub fn mask_where(&self, batch: &RecordBatch, open: &BooleanArray) -> Result<BooleanArray, ExprError> {
+        self.check_boolean()?;
+        self.evaluate_where(batch, open).map(|values| self.as_mask(&values))
+    }
+
+    fn as_mask(&self, values: &ArrayRef) -> BooleanArray {
+        match self.plan.type_ {
+            Type::Null => BooleanArray::new_null(values.len()),
+            _ => values.as_boolean().clone(),
+        }
+    }
+
+    /// The columns that the plan reads, in the one form that each type has inside.
+    fn read(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>, ExprError> {
         let mut columns = Vec::with_capacity(self.columns.len());
         for (name, expected) in self.columns.iter().zip(&self.types) {
             let column = batch.column_by_name(name);
@@ -185,7 +224,7 @@ impl Bound {
                 }
             }
         }
-        evaluate_rows(&self.plan, &columns, batch.num_rows())
+        Ok(columns)
     }
 
     /// The expression as a condition: true, false, or null (unknown) for each row of the batch. `WHERE` keeps the rows
@@ -195,11 +234,7 @@ impl Bound {
     /// As [`Self::evaluate`] and [`Self::check_boolean`].
     pub fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray, ExprError> {
         self.check_boolean()?;
-        let values = self.evaluate(batch)?;
-        if self.plan.type_ == Type::Null {
-            return Ok(BooleanArray::new_null(values.len()));
-        }
-        Ok(values.as_boolean().clone())
+        self.evaluate(batch).map(|values| self.as_mask(&values))
     }
 }
 

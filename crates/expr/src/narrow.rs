@@ -1,28 +1,44 @@
-//! Decimal literals beside 32-bit columns. A score column of f32 that was written from 0.24 holds 0.2399999946…; NumPy, PyTorch and DataComp's
-//! `baselines.py` compare it with 0.24 in 32 bits, and a threshold must keep the same samples here. So a literal that is compared with nothing
-//! but bare 32-bit (or 16-bit) columns is rounded to 32 bits first; the comparison itself then happens in 64 bits, where both are exact.
-use arrow::datatypes::{DataType, Schema};
+//! Decimal literals beside 32-bit columns, for thresholds that keep the same samples as DataComp's scripts.
+//!
+//! A score column of f32 that was written from 0.24 holds 0.2399999946…; NumPy, PyTorch and DataComp's `baselines.py`
+//! compare it with 0.24 in 32 bits. So a literal that is compared with nothing but bare 32-bit (or 16-bit) columns is
+//! rounded to their width first; the comparison itself then happens in 64 bits, where both are exact.
+
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float16Type, Schema};
 
 use crate::ast::{Kind, Node};
 use crate::bind::{Scope, resolve};
 use crate::error::ExprError;
 use crate::plan::Plan;
 
+type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
 fn literal(node: &Node) -> Option<f64> {
     match &node.kind {
         Kind::Float(value) => Some(*value),
         Kind::Integer(value) => Some(*value as f64),
-        Kind::Negate(inner) => literal(inner).map(|value| -value),
+        Kind::Unsigned(value) => Some(*value as f64),
         _ => None,
     }
 }
 
-fn is_single(schema: &Schema, node: &Node) -> bool {
-    match &node.kind {
-        Kind::Column { name, .. } => resolve(schema, name)
-            .is_ok_and(|index| matches!(schema.field(index).data_type(), DataType::Float32 | DataType::Float16)),
-        _ => false,
+/// The number of bits of a bare column of narrow floats.
+fn bits(schema: &Schema, node: &Node) -> Option<u32> {
+    let Kind::Column { name, .. } = &node.kind else {
+        return None;
+    };
+    match schema.field(resolve(schema, name).ok()?).data_type() {
+        DataType::Float16 => Some(16),
+        DataType::Float32 => Some(32),
+        _ => None,
     }
+}
+
+/// The literal as the column would hold it. One beyond the column's range stays as it is: rounded, it would be infinite,
+/// and equal to values that are not.
+fn rounded(value: f64, bits: u32) -> f64 {
+    let narrow = if bits == 16 { Half::from_f64(value).to_f64() } else { f64::from(value as f32) };
+    if narrow.is_finite() { narrow } else { value }
 }
 
 impl Scope<'_> {
@@ -31,11 +47,14 @@ impl Scope<'_> {
         &mut self,
         nodes: impl Iterator<Item = &'n Node> + Clone,
     ) -> Result<Vec<Plan>, ExprError> {
-        let narrow = nodes.clone().any(|node| is_single(self.schema, node))
-            && nodes.clone().all(|node| is_single(self.schema, node) || literal(node).is_some());
+        let schema = self.schema;
+        let width = nodes.clone().filter_map(|node| bits(schema, node)).max();
+        let only = nodes.clone().all(|node| {
+            bits(schema, node).is_some() || literal(node).is_some() || matches!(node.kind, Kind::Null)
+        });
         nodes
-            .map(|node| match literal(node) {
-                Some(value) if narrow => Ok(Plan::float(f64::from(value as f32))),
+            .map(|node| match (literal(node), width) {
+                (Some(value), Some(width)) if only => Ok(Plan::float(rounded(value, width))),
                 _ => self.bind(node),
             })
             .collect()
@@ -66,7 +85,20 @@ mod tests {
         assert_eq!(kept("0.24 > score"), [false, false, true, false]);
         assert_eq!(kept("score BETWEEN 0.24 AND 0.25"), [true, true, false, false]);
         assert_eq!(kept("score IN (0.24, -0.1)"), [true, false, true, false]);
+        assert_eq!(kept("score IN (0.24, NULL)"), [true, false, false, false]);
         assert_eq!(kept("score = -0.1"), [false, false, true, false]);
+        assert_eq!(kept("score IS NOT DISTINCT FROM 0.24"), [true, false, false, false]);
+        assert_eq!(kept("nullif(score, 0.24) IS NULL"), [true, false, false, false]);
+        assert_eq!(kept("CASE score WHEN 0.24 THEN TRUE ELSE FALSE END"), [true, false, false, false]);
+    }
+
+    #[test]
+    fn a_literal_beyond_the_columns_range_is_not_infinite() {
+        let scores: ArrayRef = Arc::new(Float32Array::from(vec![f32::INFINITY, f32::MAX]));
+        let batch = RecordBatch::try_from_iter([("score", scores)]).unwrap();
+        let mask =
+            Expression::parse("score = 1e39").unwrap().bind(&batch.schema()).unwrap().mask(&batch).unwrap();
+        assert!(!mask.has_true());
     }
 
     #[test]

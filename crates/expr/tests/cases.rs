@@ -4,6 +4,8 @@
 //! Values: `null`, `true`, `1` (bigint), `1u` (unsigned), `1.0` (double), `'text'`, `u'hex'` (uid). `!Kind@line:column` is
 //! an error of that kind, the place being optional. `table NAME TYPE, …` starts a new table, `row VALUES` adds to it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fmt::Write as _;

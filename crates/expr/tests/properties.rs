@@ -3,6 +3,8 @@
 //! The interpreter is the definition of the language in its shortest form: it knows nothing of arrays, scalars or rows
 //! that are skipped, so whatever the fast paths do, they have to come to the same.
 
+#![allow(clippy::unwrap_used)]
+
 mod interpreter;
 
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! The expression of the recipe in the README, on a batch shaped like DataComp's metadata, and the errors as a user of it
 //! meets them.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float32Array, Int64Array, ListArray, RecordBatch, StringArray};
@@ -195,7 +197,8 @@ fn one_bound_expression_serves_many_threads() {
 /// The examples of the user's reference are expressions of the language. Blank lines part them.
 #[test]
 fn the_examples_of_the_reference_parse() {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/expressions.md")).unwrap();
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/expressions.md")).unwrap();
     let examples: Vec<&str> = page
         .split("```sql\n")
         .skip(1)
@@ -206,4 +209,38 @@ fn the_examples_of_the_reference_parse() {
     for example in examples {
         assert!(Expression::parse(example).is_ok(), "{example}: {:?}", Expression::parse(example));
     }
+}
+
+/// Parts of a conjunction judged one by one, as the filter step does to give each dropped row its reason.
+#[test]
+fn parts_see_only_the_rows_that_are_still_open() {
+    let batch = metadata();
+    let whole = Expression::parse("text LIKE 'a%' AND CAST('1' || left_out AS int) = 1").unwrap();
+    let columns: [(&str, ArrayRef); 2] = [
+        ("text", Arc::clone(batch.column_by_name("text").unwrap())),
+        ("left_out", Arc::new(StringArray::from(vec![Some(""), Some("x"), Some("y"), None, Some("z")]))),
+    ];
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap();
+    let bound = |expression: &Expression| expression.bind(&batch.schema()).unwrap();
+    let mut open = arrow::array::BooleanArray::from(vec![true; 5]);
+    for part in whole.conjuncts() {
+        let mask = bound(&part).mask_where(&batch, &open).unwrap();
+        open = mask.iter().map(|value| Some(value == Some(true))).collect();
+    }
+    assert_eq!(open.iter().flatten().collect::<Vec<_>>(), [true, false, false, false, false]);
+    let last = bound(&whole.conjuncts()[1]);
+    assert!(last.mask(&batch).is_err());
+    // The row in an error is that of the batch, not of the selection; rows that are not open are null.
+    let some = arrow::array::BooleanArray::from(vec![Some(true), None, Some(false), Some(true), Some(true)]);
+    let error = last.mask_where(&batch, &some).unwrap_err();
+    assert!(matches!(error.kind(), ExprErrorKind::InvalidCast { row: 4, .. }), "{error}");
+    let fewer = arrow::array::BooleanArray::from(vec![true, false, false, true, false]);
+    let mask = last.mask_where(&batch, &fewer).unwrap();
+    assert_eq!(mask.iter().collect::<Vec<_>>(), [Some(true), None, None, None, None]);
+    let none = arrow::array::BooleanArray::from(vec![false; 5]);
+    assert_eq!(last.mask_where(&batch, &none).unwrap().null_count(), 5);
+    assert!(last.mask_where(&batch, &none.slice(0, 3)).is_err());
+    let constant = bound(&Expression::parse("1 + 1").unwrap());
+    assert_eq!(constant.evaluate_where(&batch, &fewer).unwrap().null_count(), 3);
 }

@@ -1,5 +1,7 @@
 //! No input panics: token soup, arbitrary text, and expressions as deep and as long as a text can make them.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::thread;
