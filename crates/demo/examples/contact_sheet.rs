@@ -12,7 +12,7 @@ fn main() -> std::io::Result<()> {
     for (place, concepts) in [0..11, 11..22, 22..32, 32..42].into_iter().enumerate() {
         let (pixels, width, height) = cribble_demo::contact_sheet(&options, 9, 150, concepts);
         let mut file = std::fs::File::create(format!("{folder}/sheet{place}.ppm"))?;
-        write!(file, "P6 {width} {height} 255\n")?;
+        writeln!(file, "P6 {width} {height} 255")?;
         file.write_all(&pixels)?;
     }
     Ok(())
