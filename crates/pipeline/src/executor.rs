@@ -173,6 +173,7 @@ impl Executor<'_> {
             concatenate(&context.folder.join("errors.parquet"), &errors)?;
         }
         let mut report = step_report(name, step.kind(), &outputs);
+        report.options = serde_json::to_value(&self.recipe.steps[index].options).ok();
         report.details = step.finish(context, &outputs)?;
         report.seconds = seconds;
         report.peak_memory_bytes = peak_memory();

@@ -123,24 +123,26 @@ impl Step for Filter {
             context.cancel.check()?;
             let batch = batch?;
             bytes_read += batch.get_array_memory_size() as u64;
-            let masks = parts
-                .iter()
-                .map(|part| part.mask(&batch).map_err(|error| self.row_error(context, shard, start, error)))
-                .collect::<Result<Vec<BooleanArray>>>()?;
-            for row in (0..batch.num_rows()).filter(|&row| kept[start + row]) {
-                match masks.iter().position(|mask| mask.is_null(row) || !mask.value(row)) {
-                    None => verdicts.keep(start + row),
-                    Some(part) if masks[part].is_null(row) => verdicts.drop(start + row, &reasons[part].1),
-                    Some(part) => verdicts.drop(start + row, &reasons[part].0),
+            let judged: BooleanArray =
+                kept[start..start + batch.num_rows()].iter().map(|&keep| Some(keep)).collect();
+            let mut open: Vec<bool> = judged.iter().map(|row| row == Some(true)).collect();
+            for (part, (not, null)) in parts.iter().zip(&reasons) {
+                // Rows that an earlier part dropped are not looked at: `b <> 0 AND a / b > 2` is safe.
+                let rows = BooleanArray::from(open.clone());
+                let mask = part
+                    .mask_where(&batch, &rows)
+                    .map_err(|error| self.row_error(context, shard, start, error))?;
+                for (row, open) in open.iter_mut().enumerate().filter(|(_, open)| **open) {
+                    if mask.is_null(row) || !mask.value(row) {
+                        *open = false;
+                        verdicts.drop(start + row, if mask.is_null(row) { null } else { not });
+                    }
                 }
             }
-            let judged: BooleanArray = (0..batch.num_rows()).map(|row| Some(!kept[start + row])).collect();
+            (0..open.len()).filter(|&row| open[row]).for_each(|row| verdicts.keep(start + row));
             for (bound, arrays) in computed.iter().zip(&mut values) {
-                let array =
-                    bound.evaluate(&batch).map_err(|error| self.row_error(context, shard, start, error))?;
-                arrays.push(
-                    arrow::compute::nullif(&array, &judged).map_err(|error| Error::bug(error.to_string()))?,
-                );
+                let array = bound.evaluate_where(&batch, &judged);
+                arrays.push(array.map_err(|error| self.row_error(context, shard, start, error))?);
             }
             start += batch.num_rows();
         }

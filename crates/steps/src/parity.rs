@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 
 use cribble_core::{Keep, Uid};
-use cribble_io::{
-    SourceFile,
-    npy::NpyFile,
-};
+use cribble_io::{SourceFile, npy::NpyFile};
 use cribble_math::{VecRows, density, pairs, quota, rows::normalize};
 use cribble_pipeline::GlobalRow;
 use serde_json::Value;
@@ -64,18 +61,24 @@ fn removals_equal_semdedup_at_every_epsilon() {
         for case in vectors["cases"].as_array().unwrap() {
             let keep: Keep = case["which_to_keep"].as_str().unwrap().parse().unwrap();
             let order = scan(&keep, &labels, &sims, vectors["k"].as_u64().unwrap() as usize);
-            let expected: Vec<Vec<usize>> =
-                case["scan_order"].as_array().unwrap().iter().map(|c| counts(c).iter().map(|&r| r as usize).collect()).collect();
+            let expected: Vec<Vec<usize>> = case["scan_order"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| counts(c).iter().map(|&r| r as usize).collect())
+                .collect();
             assert_eq!(order, expected, "{set} {keep}: order of the scan");
             let mut earlier = vec![f32::NAN; labels.len()];
             for members in &order {
-                let values: Vec<f32> = members.iter().flat_map(|&row| rows[row * dim..(row + 1) * dim].to_vec()).collect();
+                let values: Vec<f32> =
+                    members.iter().flat_map(|&row| rows[row * dim..(row + 1) * dim].to_vec()).collect();
                 let found = pairs::earlier_max(&VecRows::new(values, dim), None).unwrap();
                 members.iter().zip(found).for_each(|(&row, found)| earlier[row] = found.sim);
             }
             for (epsilon, removed) in case["removed"].as_object().unwrap() {
                 let value: f64 = epsilon.parse().unwrap();
-                let ours: Vec<u64> = earlier.iter().map(|&sim| u64::from(pairs::is_removed(sim, value))).collect();
+                let ours: Vec<u64> =
+                    earlier.iter().map(|&sim| u64::from(pairs::is_removed(sim, value))).collect();
                 assert_eq!(ours, counts(removed), "{set} {keep} epsilon {epsilon}");
                 compared += ours.len();
             }
@@ -114,7 +117,8 @@ fn quotas_equal_the_reference_problem_within_one() {
         assert_eq!(bounds.lower, counts(&case["lower"]), "{name}: lower bounds");
         let solved = quota::Quotas::solve(target, &share, &bounds.lower, &bounds.upper).unwrap();
         assert_eq!(solved.quota.iter().sum::<u64>(), target, "{name}: the sum is the target");
-        let within = |theirs: &Value| solved.quota.iter().zip(counts(theirs)).all(|(a, b)| a.abs_diff(b) <= 1);
+        let within =
+            |theirs: &Value| solved.quota.iter().zip(counts(theirs)).all(|(a, b)| a.abs_diff(b) <= 1);
         assert!(within(&case["quotas_tight"]), "{name}: within 1 of the problem solved to 1e-9");
         if case["within_one"].as_bool().unwrap() {
             assert!(within(&case["quotas"]), "{name}: within 1 of what the published program rounds to");
@@ -150,7 +154,8 @@ fn density_figures_and_kept_rows_equal_the_reference() {
         let quotas = counts(&case["quotas"]);
         for (cluster, rows) in case["kept_rows_by_cluster"].as_array().unwrap().iter().enumerate() {
             let mut theirs = counts(rows);
-            let mut ours: Vec<u64> = order[cluster][..quotas[cluster] as usize].iter().map(|&row| row as u64).collect();
+            let mut ours: Vec<u64> =
+                order[cluster][..quotas[cluster] as usize].iter().map(|&row| row as u64).collect();
             theirs.sort_unstable();
             ours.sort_unstable();
             assert_eq!(ours, theirs, "{keep}, cluster {cluster}");

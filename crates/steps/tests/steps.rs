@@ -60,8 +60,9 @@ fn probing_every_cell_finds_what_one_cell_finds() {
         let mut results = Vec::new();
         for (name, cells) in [("one", "cells = 1"), ("many", "cells = 6\nprobe = 6")] {
             // The order by a column does not depend on the centroids, so the two must agree.
-            let options =
-                format!("embedding = \"emb\"\nepsilon = 0.1\nkeep = \"best:score\"\nexact = \"none\"\nmode = \"{mode}\"\n{cells}");
+            let options = format!(
+                "embedding = \"emb\"\nepsilon = 0.1\nkeep = \"best:score\"\nexact = \"none\"\nmode = \"{mode}\"\n{cells}"
+            );
             let out = dir.path().join(format!("{name}-{mode}"));
             let reports = run(&input, &out, &step("dedup", &options), 2, PLENTY).unwrap();
             if let (Details::Dedup(details), "many") = (&reports[0].details, name) {
@@ -172,7 +173,8 @@ fn prune_keeps_exactly_the_target_for_every_fraction_and_order() {
         let out = dir.path().join(format!("run{index}"));
         let reports = run(&input, &out, &(cluster.clone() + &step("prune", options)), 2, PLENTY).unwrap();
         let target = &prune_details(&reports).targets[0];
-        let expected = if options.contains("count") { 3 } else { (target.label.parse::<f64>().unwrap() * 400.0) as u64 };
+        let expected =
+            if options.contains("count") { 3 } else { (target.label.parse::<f64>().unwrap() * 400.0) as u64 };
         assert_eq!((target.target, reports[1].counts.kept), (expected, expected), "{options}");
         assert_eq!(kept(&out).len() as u64, expected);
     }
@@ -184,7 +186,9 @@ fn hard_and_easy_prototypes_are_the_two_ends_of_one_order() {
     let rows = rows(120, 8, 6);
     let input = write_input(dir.path(), &rows, 50);
     let cluster = step("cluster", "embedding = \"emb\"\nk = 4");
-    let prune = |keep: &str| cluster.clone() + &step("prune", &format!("method = \"prototypes\"\ncount = 60\nkeep = \"{keep}\""));
+    let prune = |keep: &str| {
+        cluster.clone() + &step("prune", &format!("method = \"prototypes\"\ncount = 60\nkeep = \"{keep}\""))
+    };
     let (hard, easy) = (dir.path().join("hard"), dir.path().join("easy"));
     run(&input, &hard, &prune("hard"), 2, PLENTY).unwrap();
     run(&input, &easy, &prune("easy"), 2, PLENTY).unwrap();
@@ -201,14 +205,16 @@ fn exact_duplicates_keep_the_first_or_the_best() {
     let dir = tempfile::tempdir().unwrap();
     let rows = rows(150, 8, 7);
     let input = write_input(dir.path(), &rows, 40);
-    let same: Vec<usize> = (0..rows.len()).filter(|&r| rows[r].sha256.as_deref().unwrap().ends_with("0007")).collect();
+    let same: Vec<usize> =
+        (0..rows.len()).filter(|&r| rows[r].sha256.as_deref().unwrap().ends_with("0007")).collect();
     assert!(same.len() > 3);
     let best = *same.iter().max_by(|&&a, &&b| rows[a].score.total_cmp(&rows[b].score)).unwrap();
     for (name, options, stays) in [("first", "", same[0]), ("best", "keep = \"best:score\"", best)] {
         let out = dir.path().join(name);
         let reports = run(&input, &out, &step("dedup", options), 2, PLENTY).unwrap();
         assert_eq!(reports[0].counts.dropped["exact duplicate"], same.len() as u64 - 1);
-        let left: Vec<Uid> = kept(&out).into_iter().filter(|uid| same.iter().any(|&row| rows[row].uid == *uid)).collect();
+        let left: Vec<Uid> =
+            kept(&out).into_iter().filter(|uid| same.iter().any(|&row| rows[row].uid == *uid)).collect();
         assert_eq!(left, [rows[stays].uid], "{name}");
     }
 }
@@ -222,16 +228,26 @@ fn vectors_without_direction_are_errors_with_a_row_each() {
     let input = write_input(dir.path(), &rows, 25);
     for (name, kind) in [("dedup", "dedup"), ("cluster", "cluster")] {
         let out = dir.path().join(name);
-        let rest = if kind == "cluster" { "embedding = \"emb\"\nk = 3" } else { "embedding = \"emb\"\nexact = \"none\"" };
+        let rest = if kind == "cluster" {
+            "embedding = \"emb\"\nk = 3"
+        } else {
+            "embedding = \"emb\"\nexact = \"none\""
+        };
         let reports = run(&input, &out, &step(kind, rest), 2, PLENTY).unwrap();
         let counts = &reports[0].counts;
-        assert_eq!((counts.errors["zero_vector"], counts.errors["not_finite_vector"], counts.seen), (1, 1, 60));
+        assert_eq!(
+            (counts.errors["zero_vector"], counts.errors["not_finite_vector"], counts.seen),
+            (1, 1, 60)
+        );
         assert!(counts.adds_up());
         let codes = cribble_pipeline::read_column(&out.join("errors.parquet"), "code").unwrap();
         let rows_column = cribble_pipeline::read_column(&out.join("errors.parquet"), "row").unwrap();
         assert_eq!(codes.len(), 2);
         use arrow::{array::AsArray, datatypes::UInt64Type};
-        assert_eq!(codes.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["zero_vector", "not_finite_vector"]);
+        assert_eq!(
+            codes.as_string::<i32>().iter().flatten().collect::<Vec<_>>(),
+            ["zero_vector", "not_finite_vector"]
+        );
         assert_eq!(rows_column.as_primitive::<UInt64Type>().values().to_vec(), [3, 16]);
     }
 }

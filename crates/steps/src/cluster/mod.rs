@@ -89,11 +89,7 @@ impl Cluster {
         )?;
         write_centroids(&centroid_path(context, unit), &trained.centroids, embedding.info.dim)?;
         let iterations: Vec<f64> = trained.iterations.iter().map(|stats| stats.mean_sim).collect();
-        let summary = Trained {
-            k,
-            iterations,
-            converged: trained.converged,
-        };
+        let summary = Trained { k, iterations, converged: trained.converged };
         output.data = to_value(&summary)?;
         Ok(output)
     }
@@ -211,7 +207,10 @@ impl Cluster {
                 }
             })
             .collect();
-        Ok(TaskOutput { data: to_value(&(clusters, Some(figures.mean_sim()).filter(|sim| sim.is_finite())))?, ..TaskOutput::default() })
+        Ok(TaskOutput {
+            data: to_value(&(clusters, Some(figures.mean_sim()).filter(|sim| sim.is_finite())))?,
+            ..TaskOutput::default()
+        })
     }
 }
 

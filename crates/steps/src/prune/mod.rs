@@ -319,7 +319,8 @@ impl Step for Prune {
     }
 
     fn check(&self, context: &StepContext<'_>) -> Result<Vec<String>> {
-        let by_column = matches!(self.options.keep, Keep::Best(_)) || self.options.method == PruneMethod::Random;
+        let by_column =
+            matches!(self.options.keep, Keep::Best(_)) || self.options.method == PruneMethod::Random;
         let needs_clusters = !(self.is_global() && by_column);
         if needs_clusters && context.earlier("cluster").is_none() {
             return Err(Error::usage(format!(

@@ -27,10 +27,16 @@ pub fn write_input(dir: &Path, rows: &[Row], shard_rows: usize) -> PathBuf {
     let folder = dir.join("metadata");
     fs::create_dir_all(&folder).unwrap();
     for (index, shard) in rows.chunks(shard_rows.max(1)).enumerate() {
-        let text = |f: &dyn Fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(shard.iter().map(f).collect::<StringArray>()) };
+        let text = |f: &dyn Fn(&Row) -> Option<String>| -> ArrayRef {
+            Arc::new(shard.iter().map(f).collect::<StringArray>())
+        };
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("uid", text(&|row| Some(row.uid.to_string())), false),
-            ("score", Arc::new(Float32Array::from_iter_values(shard.iter().map(|row| row.score))) as ArrayRef, true),
+            (
+                "score",
+                Arc::new(Float32Array::from_iter_values(shard.iter().map(|row| row.score))) as ArrayRef,
+                true,
+            ),
             ("sha256", text(&|row| row.sha256.clone()), true),
         ])
         .unwrap();
@@ -39,7 +45,8 @@ pub fn write_input(dir: &Path, rows: &[Row], shard_rows: usize) -> PathBuf {
         writer.write(&batch).unwrap();
         writer.close().unwrap();
         let dim = shard.first().map_or(1, |row| row.vector.len());
-        let mut npy = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {dim}), }}", shard.len());
+        let mut npy =
+            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {dim}), }}", shard.len());
         while (10 + npy.len() + 1) % 64 != 0 {
             npy.push(' ');
         }
@@ -47,9 +54,16 @@ pub fn write_input(dir: &Path, rows: &[Row], shard_rows: usize) -> PathBuf {
         let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
         bytes.extend_from_slice(&(npy.len() as u16).to_le_bytes());
         bytes.extend_from_slice(npy.as_bytes());
-        shard.iter().flat_map(|row| &row.vector).for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+        shard
+            .iter()
+            .flat_map(|row| &row.vector)
+            .for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
         let mut zip = zip::ZipWriter::new(fs::File::create(folder.join(format!("{index:04}.npz"))).unwrap());
-        zip.start_file("emb.npy", zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored)).unwrap();
+        zip.start_file(
+            "emb.npy",
+            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored),
+        )
+        .unwrap();
         zip.write_all(&bytes).unwrap();
         zip.finish().unwrap();
     }
@@ -92,7 +106,11 @@ pub fn selection(out: &Path) -> Vec<(Uid, Option<String>)> {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    names.iter().flat_map(|name| read_selection(out, name).unwrap()).map(|row| (row.uid, row.reason)).collect()
+    names
+        .iter()
+        .flat_map(|name| read_selection(out, name).unwrap())
+        .map(|row| (row.uid, row.reason))
+        .collect()
 }
 
 /// Every file of a run with its bytes, but for those that hold times.
@@ -103,7 +121,8 @@ pub fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
             if path.is_dir() {
                 walk(root, &path, files);
             } else if path.file_name().unwrap() != "report.json" {
-                files.insert(path.strip_prefix(root).unwrap().display().to_string(), fs::read(&path).unwrap());
+                files
+                    .insert(path.strip_prefix(root).unwrap().display().to_string(), fs::read(&path).unwrap());
             }
         }
     }
