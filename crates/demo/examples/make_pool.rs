@@ -1,5 +1,6 @@
 //! Makes a pool and says how long it took: `cargo run --release -p cribble-demo --example make_pool -- FOLDER [ROWS]`.
 //! With ROWS the pool has metadata and embeddings only.
+#![allow(clippy::print_stdout, reason = "an example is a program")]
 use cribble_demo::{PoolOptions, generate};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
