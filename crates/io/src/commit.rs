@@ -258,13 +258,20 @@ fn is_dead(name: &str, path: &Path) -> bool {
     match pid.and_then(rustix::process::Pid::from_raw) {
         Some(pid) if place == machine() => {
             // "Not permitted" means that it lives but belongs to somebody else.
-            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) || is_zombie(pid)
         }
         _ => {
             let age = std::fs::metadata(path).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
             age.is_some_and(|age| age > FOREIGN_AGE)
         }
     }
+}
+
+/// A killed process whose parent has not asked for its end yet still answers signals. In containers the first process often never asks.
+fn is_zombie(pid: rustix::process::Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
+    // The state follows the name, which stands in parentheses and may itself hold any character.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
 /// Process numbers mean something only inside one boot of one machine, and inside one container there: both are named by these files.
@@ -335,9 +342,16 @@ mod tests {
         child.wait().unwrap();
         std::fs::write(folder.path().join(format!(".tmp-{}-{dead_pid}-0-x", machine())), b"").unwrap();
         std::fs::write(folder.path().join(".tmp-elsewhere-1-0-x"), b"").unwrap();
+        let mut zombie = std::process::Command::new("true").spawn().unwrap();
+        let zombie_pid = zombie.id();
+        while !is_zombie(rustix::process::Pid::from_raw(zombie_pid as i32).unwrap()) {
+            std::thread::yield_now();
+        }
+        std::fs::write(folder.path().join(format!(".tmp-{}-{zombie_pid}-0-x", machine())), b"").unwrap();
         let old = File::create(folder.path().join(".tmp-elsewhere-1-1-x")).unwrap();
         old.set_modified(std::time::SystemTime::now() - FOREIGN_AGE * 2).unwrap();
-        assert_eq!(clean_leftovers(folder.path()).unwrap(), 2);
+        assert_eq!(clean_leftovers(folder.path()).unwrap(), 3);
+        zombie.wait().unwrap();
         live.commit().unwrap();
         assert_eq!(clean_leftovers(&folder.path().join("none")).unwrap(), 0);
     }

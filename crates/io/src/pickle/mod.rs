@@ -5,8 +5,9 @@
 //! harmless. Memory is linear in the length of the pickle.
 mod machine;
 mod text;
+mod value;
 
-pub use machine::{Limits, Node, NodeId, Pickle, PickleError, Problem};
+pub use value::{Limits, Node, NodeId, Pickle, PickleError, Problem};
 
 #[cfg(test)]
 mod tests;

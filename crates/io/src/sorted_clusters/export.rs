@@ -75,10 +75,10 @@ impl ClusterExporter {
         let mut records = self.sorter.finish()?.peekable();
         for cluster in 0..self.clusters {
             let (mut rows, mut distances) = (Vec::new(), Vec::new());
-            let mut of_cluster = |record: &Result<[u8; 16]>| {
+            let of_cluster = |record: &Result<[u8; 16]>| {
                 record.as_ref().map_or(true, |record| record[..4] == cluster.to_be_bytes())
             };
-            while let Some(record) = records.next_if(&mut of_cluster) {
+            while let Some(record) = records.next_if(of_cluster) {
                 let record = record?;
                 let (key, row) = record[4..].split_at(4);
                 let key = key.iter().fold(0u32, |n, &byte| (n << 8) | u32::from(byte));

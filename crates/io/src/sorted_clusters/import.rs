@@ -145,11 +145,12 @@ impl Iterator for ClusterReader {
     type Item = Result<ClusterRow>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.piece.len() == 0 && self.next < self.rows {
-            if let Err(error) = self.fill() {
-                self.next = self.rows;
-                return Some(Err(error));
-            }
+        if self.piece.len() == 0
+            && self.next < self.rows
+            && let Err(error) = self.fill()
+        {
+            self.next = self.rows;
+            return Some(Err(error));
         }
         self.piece.next().map(Ok)
     }

@@ -54,8 +54,10 @@ impl SubsetFormat {
         if matches!(start[..], [0x80, 2..=5, ..]) && !is_named_raw {
             return Ok(Self::Trie);
         }
-        let is_text = !start.iter().any(|&byte| byte < 9 || (14..32).contains(&byte) || byte == 127)
-            && !(start.len() >= 16 && start.iter().filter(|byte| **byte >= 128).count() > start.len() / 4);
+        let strange =
+            start.iter().filter(|&&byte| byte < 9 || (14..32).contains(&byte) || byte == 127).count();
+        let foreign = start.iter().filter(|&&byte| byte >= 128).count();
+        let is_text = strange == 0 && (start.len() < 16 || foreign <= start.len() / 4);
         if start.is_empty() {
             return Ok(named.unwrap_or(Self::Txt));
         }

@@ -6,6 +6,7 @@
 //! - [`write`]: tar headers for members whose name changes;
 //! - [`img2dataset`]: the side files of img2dataset, for the reconcile table;
 //! - [`sorter`]: sorting of fixed-size records within a memory budget.
+mod contents;
 mod extension;
 mod header;
 pub mod identity;
@@ -20,10 +21,11 @@ pub mod sorter;
 mod tests;
 pub mod write;
 
+pub use contents::{Fault, FaultKind, Skipped, TarIndex, UidCounts};
 pub use identity::{UidSource, hashed_uid};
 pub use image_index::{BuildOptions, ImageIndex, IndexedTar, TarSource, UidEntry, list_tars};
 pub use sample::{TarMember, TarSample, split_name};
-pub use scan::{Fault, FaultKind, Skipped, TarIndex, UidCounts, scan};
+pub use scan::scan;
 pub use sorter::{Sorted, Sorter};
 
 /// Tar's unit: headers are one block, data is padded to whole blocks.

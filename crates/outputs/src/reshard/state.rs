@@ -200,6 +200,8 @@ pub(super) fn finish(options: &ReshardOptions, report: &ReshardReport) -> Result
     let mut text = serde_json::to_vec_pretty(&summary).map_err(|e| Error::bug(e.to_string()))?;
     text.push(b'\n');
     write_marker(&options.output.join(SUMMARY), &text).map_err(input)?;
+    // Once more: a run that was killed just before this one may have been dying still, in the middle of a write, when this one began.
+    clean_leftovers(&options.output).map_err(input)?;
     let state = options.output.join(FOLDER);
     fs::remove_dir_all(&state).map_err(|e| input(IoError::write(&state, "remove", None, e)))
 }

@@ -49,6 +49,9 @@ fn tar_of(samples: &[Sample]) -> Vec<u8> {
     tar
 }
 
+/// Key and members by extension, as a reader of tars sees a sample.
+type ReadSample = (String, BTreeMap<String, Vec<u8>>);
+
 struct Case {
     folder: tempfile::TempDir,
     options: ReshardOptions,
@@ -95,7 +98,7 @@ impl Case {
     }
 
     /// The samples of all shards in order: key and members by extension.
-    fn samples(&self) -> Vec<Vec<(String, BTreeMap<String, Vec<u8>>)>> {
+    fn samples(&self) -> Vec<Vec<ReadSample>> {
         self.files()
             .iter()
             .filter(|(name, _)| name.ends_with(".tar"))
@@ -112,8 +115,8 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Reads a tar as the `tar` crate does, and groups it as webdataset does.
-fn samples_of(bytes: &[u8]) -> Vec<(String, BTreeMap<String, Vec<u8>>)> {
-    let mut samples: Vec<(String, BTreeMap<String, Vec<u8>>)> = Vec::new();
+fn samples_of(bytes: &[u8]) -> Vec<ReadSample> {
+    let mut samples: Vec<ReadSample> = Vec::new();
     for entry in tar::Archive::new(bytes).entries().unwrap() {
         let mut entry = entry.unwrap();
         let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
