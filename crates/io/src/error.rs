@@ -328,7 +328,9 @@ impl IoError {
             },
             Self::UnsupportedScheme { .. } => Some("copy the files to a local folder first".into()),
             Self::Malformed { hint, .. } => hint.as_deref().map(str::to_owned),
-            Self::Parquet { .. } | Self::Zip { .. } => {
+            Self::Parquet { .. }
+            | Self::Zip { .. }
+            | Self::Arrow { source: arrow::error::ArrowError::ParquetError(_), .. } => {
                 Some("the file is damaged or was cut off: fetch it again".into())
             }
             Self::RowsDiffer { .. } => {

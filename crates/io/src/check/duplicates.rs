@@ -13,12 +13,20 @@ const SPLIT_SEED: u64 = 0x64_7570;
 
 type Entry = (Uid, u32, u64);
 
+/// Ordered by its first place.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Example {
+    places: Vec<(u32, u64)>,
+    uid: Uid,
+    times: u64,
+}
+
 pub(super) fn find(dataset: &Dataset, memory_bytes: u64) -> Result<Duplicates> {
     let wanted = dataset.rows() * std::mem::size_of::<Entry>() as u64;
     // Parts differ in size by chance, and the list grows by doubling: half of the memory is planned for.
     let parts = wanted.div_ceil((memory_bytes / 2).max(1 << 20)).max(1);
     let mut found = Duplicates::default();
-    let mut examples: Vec<(u32, u64, Uid, u64, Vec<(u32, u64)>)> = Vec::new();
+    let mut examples: Vec<Example> = Vec::new();
     for part in 0..parts {
         let mut entries: Vec<Entry> = Vec::with_capacity((dataset.rows() / parts) as usize);
         for shard in dataset.shards() {
@@ -33,7 +41,7 @@ pub(super) fn find(dataset: &Dataset, memory_bytes: u64) -> Result<Duplicates> {
             found.uids += 1;
             found.extra_rows += group.len() as u64 - 1;
             let places = group.iter().take(SHOWN_PLACES).map(|&(_, shard, row)| (shard, row)).collect();
-            examples.push((group[0].1, group[0].2, group[0].0, group.len() as u64, places));
+            examples.push(Example { places, uid: group[0].0, times: group.len() as u64 });
             if examples.len() > 4096 {
                 examples.sort_unstable();
                 examples.truncate(SHOWN);
@@ -46,10 +54,10 @@ pub(super) fn find(dataset: &Dataset, memory_bytes: u64) -> Result<Duplicates> {
         |(shard, row): (u32, u64)| Place { shard: dataset.shards()[shard as usize].name.clone(), row };
     found.first = examples
         .into_iter()
-        .map(|(_, _, uid, times, places)| DuplicateUid {
-            uid: uid.to_string(),
-            times,
-            places: places.into_iter().map(place).collect(),
+        .map(|example| DuplicateUid {
+            uid: example.uid.to_string(),
+            times: example.times,
+            places: example.places.into_iter().map(place).collect(),
         })
         .collect();
     Ok(found)

@@ -27,17 +27,18 @@ pub(in crate::source) fn open(storage: &Arc<dyn Storage>, listing: &Listing) -> 
         check_pairs(listing, &tables, &npzs)?;
     }
     let mut parts = Vec::new();
+    let mut left_out = BTreeMap::new();
     let mut image_column = None;
     for table in &tables {
         let reader = TableReader::from_file(SourceFile::open(&**storage, table)?)?;
         image_column = image_column.or_else(|| find_image_column(reader.schema()));
-        parts.extend(parts_of(storage, listing, &reader, npz_of.get(&stem(table)).copied())?);
+        parts.extend(parts_of(storage, listing, &reader, npz_of.get(&stem(table)).copied(), &mut left_out)?);
     }
     let (kind, why, notes) = if !npzs.is_empty() {
         (
             LayoutKind::DataComp,
             format!("{} parquet files, each with its .npz beside it", tables.len()),
-            Vec::new(),
+            left_out.into_values().collect(),
         )
     } else {
         let notes =
@@ -91,10 +92,11 @@ fn parts_of(
     listing: &Listing,
     table: &TableReader,
     npz: Option<&Location>,
+    left_out: &mut BTreeMap<String, String>,
 ) -> Result<Vec<Part>> {
     let location = table.location().clone();
     let arrays = match npz {
-        Some(npz) => arrays_of(storage, table, npz)?,
+        Some(npz) => arrays_of(storage, table, npz, left_out)?,
         None => BTreeMap::new(),
     };
     let name = listing.shard_name(&location);
@@ -135,13 +137,25 @@ fn arrays_of(
     storage: &Arc<dyn Storage>,
     table: &TableReader,
     location: &Location,
+    left_out: &mut BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, ArraySource>> {
     let npz = Npz::open(SourceFile::open(&**storage, location)?)?;
+    // The first file that has such an array stands for all: a note for each of thousands would help nobody.
+    let mut leave_out = |name: &str, why: String| {
+        left_out.entry(name.to_owned()).or_insert_with(|| format!("the array '{name}' is left out: {why}"));
+    };
+    for (name, reason) in npz.unreadable() {
+        leave_out(name, reason.clone());
+    }
     let mut arrays = BTreeMap::new();
     for array in npz.arrays() {
         let header = &array.header;
-        // Members of other shapes (lists of indices, say) are no embeddings; they stay unmentioned.
+        // Lists of indices, say.
         if header.shape.len() != 2 || !header.element.is_float() {
+            leave_out(
+                &array.name,
+                format!("{:?} of {} is no table of floats, one vector a row", header.shape, header.element),
+            );
             continue;
         }
         if header.rows() != table.rows() {

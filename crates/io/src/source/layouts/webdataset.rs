@@ -25,7 +25,7 @@ const GUESS_SAMPLES: usize = 64;
 /// Json and captions beyond this are not read: they are neither.
 const LONGEST_TEXT: u64 = 16 << 20;
 /// The columns that every tar has, before those of the json.
-const OWN_COLUMNS: [&str; 2] = ["key", "text"];
+const OWN_COLUMNS: [&str; 3] = ["uid", "key", "text"];
 
 /// Opens tars. Their headers are read once here, to count the samples, and again whenever rows are read.
 pub(in crate::source) fn open(
@@ -36,10 +36,12 @@ pub(in crate::source) fn open(
     let mut columns: Vec<(String, Kind)> =
         OWN_COLUMNS.iter().map(|name| ((*name).to_owned(), Kind::Text)).collect();
     let mut counted = Vec::with_capacity(tars.len());
+    let mut from_json = 0;
     for (number, location) in tars.iter().enumerate() {
         let below = location.path().strip_prefix(listing.root.path()).unwrap_or(location.path());
         let source = below.to_string_lossy().into_owned();
         let (file, index) = scan_whole(storage, location, &source)?;
+        from_json += index.uids.json;
         if number < GUESS_TARS {
             guess(&file, &index, &mut columns)?;
         }
@@ -63,6 +65,14 @@ pub(in crate::source) fn open(
             identity: None,
         })
         .collect();
+    let mut notes =
+        vec!["tars have no arrays: steps that need embeddings cannot run on them alone".to_owned()];
+    if from_json < rows {
+        let made = rows - from_json;
+        notes.push(format!(
+            "{made} of {rows} samples have no uid in their json: it is made from tar name and key"
+        ));
+    }
     let has_tables = !listing.with_extension(&["parquet"]).is_empty();
     let beside =
         if has_tables { " (parquet files beside them are img2dataset's, not read here)" } else { "" };
@@ -70,7 +80,7 @@ pub(in crate::source) fn open(
         kind: LayoutKind::Webdataset,
         why: format!("{} tar files with {rows} samples{beside}", tars.len()),
         parts,
-        notes: vec!["tars have no arrays: steps that need embeddings cannot run on them alone".to_owned()],
+        notes,
     })
 }
 
@@ -135,7 +145,7 @@ struct TarRows {
 }
 
 impl Rows for TarRows {
-    /// `key` and `text` (the txt member, else `caption`, `text` of the json), then the fields of the json without `uid`.
+    /// `uid` (of the json, else made), `key`, `text` (the txt member, else `caption` or `text` of the json), then the fields of the json.
     fn schema(&self) -> SchemaRef {
         let fields = self.columns.iter().filter(|(name, _)| name != "uid");
         Arc::new(Schema::new(
@@ -177,10 +187,11 @@ impl Rows for TarRows {
 }
 
 fn push(file: &SourceFile, sample: &TarSample, wanted: &[(String, Kind)], cells: &mut [Cells]) -> Result<()> {
-    let needs_json = wanted.iter().any(|(name, _)| name != "key");
+    let needs_json = wanted.iter().any(|(name, _)| name != "key" && name != "uid");
     let json = if needs_json { json_of(file, sample)? } else { None };
     for ((name, _), cells) in wanted.iter().zip(cells) {
         match name.as_str() {
+            "uid" => cells.push_text(Some(&sample.uid.to_string())),
             "key" => cells.push_text(Some(&String::from_utf8_lossy(&sample.key))),
             "text" => match member(file, sample, "txt")? {
                 Some(bytes) => cells.push_text(Some(&String::from_utf8_lossy(&bytes))),

@@ -59,6 +59,32 @@ fn datacomp_metadata_opens_with_rows_columns_and_arrays_in_place() {
 }
 
 #[test]
+fn arrays_that_are_no_embeddings_are_left_out_aloud() {
+    let folder = tempfile::tempdir().unwrap();
+    datacomp_shard(folder.path(), "a", 3, false, 0);
+    let list = {
+        use crate::npy::NpyHeader;
+        let mut bytes = NpyHeader { element: ElementType::I64, shape: vec![3], data_offset: 0 }.to_bytes();
+        bytes.extend_from_slice(&[0; 24]);
+        bytes
+    };
+    let object = b"\x93NUMPY\x01\x00\x31\x00{'descr':'|O','fortran_order':False,'shape':(1,)}\x80".to_vec();
+    write_npz(
+        &folder.path().join("a.npz"),
+        &[("x", npy_f16(&vectors(3, 4, 1), 4)), ("dedup", list), ("objects", object)],
+        true,
+    );
+    let dataset = open(folder.path()).unwrap();
+    let names: Vec<_> = dataset.arrays().iter().map(|array| array.name.as_str()).collect();
+    assert_eq!((names, dataset.notes().len()), (vec!["x"], 2));
+    assert!(
+        dataset.notes()[0].contains("'dedup'") && dataset.notes()[1].contains("pickle"),
+        "{:?}",
+        dataset.notes()
+    );
+}
+
+#[test]
 fn the_fingerprint_survives_copies_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (folder.path().join("x"), folder.path().join("y/z"));
