@@ -242,9 +242,14 @@ fn node(name: &str, values: &[Value]) -> Result<Value, ()> {
             boolean(Some(distinct == (name == "IS DISTINCT FROM")))
         }
         ("IN" | "NOT IN", [value, list @ ..]) => {
-            let found = list.iter().map(|item| equal(value, item)).fold(Some(false), |known, next| {
-                if known == Some(true) || next == Some(true) { Some(true) } else { known.and(next) }
-            });
+            let equals: Vec<Option<bool>> = list.iter().map(|item| equal(value, item)).collect();
+            let found = if equals.contains(&Some(true)) {
+                Some(true)
+            } else if equals.contains(&None) {
+                None
+            } else {
+                Some(false)
+            };
             boolean(found.map(|found| found == (name == "IN")))
         }
         ("BETWEEN" | "NOT BETWEEN", [value, low, high]) => {
