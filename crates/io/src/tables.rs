@@ -40,7 +40,7 @@ pub const UID_TYPE: DataType = DataType::FixedSizeBinary(16);
 pub fn verdict_fields() -> [Field; 3] {
     [
         Field::new("uid", UID_TYPE, false),
-        Field::new("keep", DataType::Boolean, false),
+        Field::new("keep", DataType::Boolean, true),
         Field::new("reason", DataType::Utf8, true),
     ]
 }
