@@ -193,8 +193,17 @@ pub(super) fn finish(options: &ReshardOptions, report: &ReshardReport) -> Result
         made_by: MADE_BY.into(),
         version: VERSION,
         shard_format: options.shard_format.clone(),
-        // What does not change the bytes is not recorded, so that two runs leave the same file.
-        options: ReshardOptions { threads: 0, overwrite: false, ..options.clone() },
+        // What does not change the bytes is not recorded, so that two runs leave the same file: also when their folders have other names,
+        // which is why places near the output are named from there.
+        options: ReshardOptions {
+            threads: 0,
+            memory_bytes: 0,
+            overwrite: false,
+            output: PathBuf::from("."),
+            subset: seen_from(&options.output, &options.subset),
+            index: options.index.as_ref().map(|index| seen_from(&options.output, index)),
+            ..options.clone()
+        },
         report: report.clone(),
     };
     let mut text = serde_json::to_vec_pretty(&summary).map_err(|e| Error::bug(e.to_string()))?;
@@ -204,6 +213,18 @@ pub(super) fn finish(options: &ReshardOptions, report: &ReshardReport) -> Result
     clean_leftovers(&options.output).map_err(input)?;
     let state = options.output.join(FOLDER);
     fs::remove_dir_all(&state).map_err(|e| input(IoError::write(&state, "remove", None, e)))
+}
+
+/// A path as it is written inside the output folder, where it lies in the folder around it (`../subset.npy`); else as it was given.
+fn seen_from(output: &Path, path: &Path) -> PathBuf {
+    match output
+        .parent()
+        .filter(|around| !around.as_os_str().is_empty())
+        .map(|around| path.strip_prefix(around))
+    {
+        Some(Ok(rest)) => Path::new("..").join(rest),
+        _ => path.to_owned(),
+    }
 }
 
 fn marker_name(number: u64) -> String {

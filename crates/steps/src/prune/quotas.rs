@@ -34,6 +34,19 @@ impl Solved {
         let total: u64 = sizes.iter().sum();
         let by_size =
             || sizes.iter().map(|&size| if total == 0 { 0.0 } else { size as f64 / total as f64 }).collect();
+        if total == 0 && target == 0 {
+            // Every row was dropped before: there is nothing to share out, and no cluster that could have a complexity.
+            let zeros = vec![0; sizes.len()];
+            let share = vec![0.0; sizes.len()];
+            return Ok(Self {
+                share,
+                lower: zeros.clone(),
+                quota: zeros,
+                lambda: 0.0,
+                floor: 0,
+                relaxed: false,
+            });
+        }
         if global || options.method != PruneMethod::Density {
             // The same fraction of every cluster; globally there is only one.
             let share: Vec<f64> = by_size();
