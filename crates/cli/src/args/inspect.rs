@@ -65,7 +65,7 @@ pub struct InitArgs {
 
 /// `completions`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble completions bash > ~/.local/share/bash-completion/completions/cribble\n  cribble completions zsh > ~/.zfunc/_cribble")]
+#[command(before_long_help = "Examples:\n  cribble completions bash > ~/.cribble-completion.bash\n  cribble completions zsh > ~/.zfunc/_cribble")]
 pub struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,

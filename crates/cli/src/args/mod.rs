@@ -1,6 +1,7 @@
 //! The command line as plain data: clap structs that parse and never act. Each turns into the option struct of a library; defaults are
 //! read from those structs, so that a flag and a recipe key cannot have two of them.
 mod demo;
+mod export;
 mod global;
 mod inspect;
 mod reshard;
@@ -9,6 +10,7 @@ mod subset;
 mod verbs;
 
 pub use demo::{DemoArgs, MOST_ROWS_WITH_IMAGES};
+pub use export::{ExportArgs, ExportFormat};
 pub use global::{ColorWhen, GlobalArgs, ProgressMode};
 pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
 pub use reshard::{Keys, ReshardArgs};
@@ -58,6 +60,8 @@ pub enum Command {
     Subset(SubsetArgs),
     /// Copy the samples of a subset from tars into new tars, byte for byte
     Reshard(ReshardArgs),
+    /// Write what a run holds in the form that another tool reads
+    Export(ExportArgs),
     /// Print the funnel of a run and write its report again
     Report(ReportArgs),
     /// Say what every step thought of one sample

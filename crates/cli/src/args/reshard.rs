@@ -15,7 +15,7 @@ pub enum Keys {
 
 /// `reshard`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble reshard --input shards --subset runs/dbp/subset.npy --output curated\n  cribble reshard --input 'part-a::part-b' --subset subset.npy --output curated --keys uid --shard-size 5000")]
+#[command(before_long_help = "Examples:\n  cribble reshard --input shards --subset runs/dbp/subset.npy --output curated\n  cribble reshard --input 'a::b' --subset s.npy --output curated --keys uid")]
 pub struct ReshardArgs {
     /// Tars: a folder, a file, a glob, a brace range or a `::` list; may be given several times
     #[arg(long, required = true, value_name = "TARS")]

@@ -62,7 +62,7 @@ fn one_or_many<T: Copy>(values: &[T]) -> OneOrMany<T> {
 
 /// `filter`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble filter datacomp/metadata --where 'clip_l14_similarity_score > 0.25' --out runs/score\n  cribble filter datacomp/metadata --where 'w >= 200' --compute 'w=least(original_width, original_height)' --out runs/size")]
+#[command(before_long_help = "Examples:\n  cribble filter pool --where 'clip_l14_similarity_score > 0.25' --out runs/a\n  cribble filter pool --where 'true' --compute 'n=length(text)' --out runs/b")]
 pub struct FilterArgs {
     #[command(flatten)]
     pub verb: VerbArgs,
@@ -94,7 +94,7 @@ impl FilterArgs {
 
 /// `dedup`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble dedup datacomp/metadata --embedding l14_img --epsilon 0.05 --out runs/dedup\n  cribble dedup datacomp/metadata --embedding l14_img --epsilon 0.05,0.1 --keep best:clip_l14_similarity_score --out runs/dedup")]
+#[command(before_long_help = "Examples:\n  cribble dedup pool --embedding l14_img --epsilon 0.05 --out runs/dedup\n  cribble dedup pool --embedding l14_img --keep best:width --out runs/dedup")]
 pub struct DedupArgs {
     #[command(flatten)]
     pub verb: VerbArgs,
@@ -160,7 +160,7 @@ impl DedupArgs {
 
 /// `cluster`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble cluster datacomp/metadata --embedding l14_img --k 500 --out runs/clusters\n  cribble cluster datacomp/metadata --embedding l14_img --k 100,300,1000 --train-rows all --out runs/clusters")]
+#[command(before_long_help = "Examples:\n  cribble cluster pool --embedding l14_img --k 500 --out runs/k500\n  cribble cluster pool --embedding l14_img --k 100,300,1000 --out runs/elbow")]
 pub struct ClusterArgs {
     #[command(flatten)]
     pub verb: VerbArgs,
@@ -206,7 +206,7 @@ impl ClusterArgs {
 
 /// `prune`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble prune datacomp/metadata --embedding l14_img --k 500 --fraction 0.3 --out runs/pruned\n  cribble prune datacomp/metadata --method random --count 100000 --out runs/random")]
+#[command(before_long_help = "Examples:\n  cribble prune pool --embedding l14_img --fraction 0.3 --out runs/dbp\n  cribble prune pool --method random --count 100000 --out runs/random")]
 pub struct PruneArgs {
     #[command(flatten)]
     pub verb: VerbArgs,

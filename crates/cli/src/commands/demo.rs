@@ -101,7 +101,7 @@ fn make_pool(settings: &Settings, options: &PoolOptions, pool: &Path) -> Result<
     let mut before = 0;
     let result = generate(options, pool, &mut |done, total| {
         if !begun {
-            settings.reporter.begin("making the pool", total, "rows");
+            settings.reporter.begin("making the pool", total, "units");
             begun = true;
         }
         settings.reporter.advance(done.saturating_sub(before));

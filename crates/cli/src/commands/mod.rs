@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod demo;
 mod doctor;
+mod export;
 mod init;
 mod report;
 mod reshard;
@@ -34,6 +35,7 @@ pub fn run(settings: &Settings, command: Command) -> Result<u8> {
         Command::Prune(args) => verbs::prune(settings, &args),
         Command::Subset(args) => subset::run(settings, &args.command),
         Command::Reshard(args) => reshard::run(settings, &args),
+        Command::Export(args) => export::run(settings, &args),
         Command::Report(args) => report::run(settings, &args),
         Command::Why(args) => why::run(settings, &args),
         Command::Doctor(args) => doctor::run(settings, &args),
@@ -55,6 +57,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::Prune(_) => "prune",
         Command::Subset(_) => "subset",
         Command::Reshard(_) => "reshard",
+        Command::Export(_) => "export",
         Command::Report(_) => "report",
         Command::Why(_) => "why",
         Command::Doctor(_) => "doctor",
