@@ -7,7 +7,10 @@ use super::{
     Fault, Sorter, TarSample, UidCounts, scan,
     shard_file::{self, SampleReader, ShardHead},
 };
-use crate::{AtomicFile, IoError, Location, Result, SourceFile, Storage, storage::LocalStorage, write_file};
+use crate::{
+    AtomicFile, IoError, Location, Result, SourceFile, Storage, clean_leftovers, storage::LocalStorage,
+    write_file,
+};
 use cribble_core::Uid;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -136,6 +139,8 @@ impl ImageIndex {
     pub fn build(sources: &[TarSource], options: &BuildOptions<'_>) -> Result<Self> {
         let folder = options.folder.join("tars");
         std::fs::create_dir_all(&folder).map_err(|e| IoError::write(&folder, "create", None, e))?;
+        clean_leftovers(options.folder)?;
+        clean_leftovers(&folder)?;
         let tars = index_all(sources, &folder, options)?;
         let listing = Listing { format: "cribble image index".into(), version: VERSION, tars };
         let text = serde_json::to_vec_pretty(&listing)

@@ -302,6 +302,8 @@ pub(crate) fn train_centroids(
     })
     .map_err(|error| match error {
         kmeans::KMeansError::Cancelled { .. } => Error::interrupted(),
+        // The rows' source listens too, and may be the first to notice.
+        kmeans::KMeansError::Source { .. } if context.cancel.is_cancelled() => Error::interrupted(),
         kmeans::KMeansError::Memory { .. } => {
             Error::wrap(ErrorKind::Input, error).with_hint("raise --memory or lower k")
         }
