@@ -51,7 +51,10 @@ pub fn gather(executor: &Executor<'_>, run: &RunFolder, report: &RunReport) -> R
         let rows = read_selection(run.path(), &shard.name)?;
         let first = picked.len();
         for (row, selection) in rows.iter().enumerate() {
-            let key = (selection.dropped_by.clone().unwrap_or_default(), selection.reason.clone().unwrap_or_default());
+            let key = (
+                selection.dropped_by.clone().unwrap_or_default(),
+                selection.reason.clone().unwrap_or_default(),
+            );
             let Some(left) = wanted.get_mut(&key).filter(|left| **left > 0) else { continue };
             *left -= 1;
             let example = Example {
@@ -92,12 +95,20 @@ fn wanted(report: &RunReport) -> BTreeMap<Key, u64> {
 }
 
 /// Adds caption, twin and cluster to the samples of one shard.
-fn describe(executor: &Executor<'_>, run: &RunFolder, shard: &str, uids: &[Uid], picked: &mut [Picked]) -> Result<()> {
+fn describe(
+    executor: &Executor<'_>,
+    run: &RunFolder,
+    shard: &str,
+    uids: &[Uid],
+    picked: &mut [Picked],
+) -> Result<()> {
     captions(executor, picked)?;
     for (index, step) in run.manifest.steps.iter().enumerate() {
         let table = run.step_folder(index).join(format!("{shard}.parquet"));
         match step.kind.as_str() {
-            "dedup" if picked.iter().any(|one| one.key.0 == step.folder) => twins(&table, uids, &step.folder, picked)?,
+            "dedup" if picked.iter().any(|one| one.key.0 == step.folder) => {
+                twins(&table, uids, &step.folder, picked)?
+            }
             "cluster" => {
                 let clusters = TableReader::column(&table, uids, "cluster")?;
                 let Some(clusters) = clusters.as_primitive_opt::<Int32Type>() else { continue };
@@ -113,8 +124,12 @@ fn describe(executor: &Executor<'_>, run: &RunFolder, shard: &str, uids: &[Uid],
 
 fn captions(executor: &Executor<'_>, picked: &mut [Picked]) -> Result<()> {
     let schema = executor.dataset.schema();
-    let Some(column) = CAPTIONS.into_iter().find(|name| schema.field_with_name(name).is_ok()) else { return Ok(()) };
-    let (Some(shard), Some(end)) = (picked.first().map(|one| one.shard), picked.iter().map(|one| one.row + 1).max()) else {
+    let Some(column) = CAPTIONS.into_iter().find(|name| schema.field_with_name(name).is_ok()) else {
+        return Ok(());
+    };
+    let (Some(shard), Some(end)) =
+        (picked.first().map(|one| one.shard), picked.iter().map(|one| one.row + 1).max())
+    else {
         return Ok(());
     };
     let mut start = 0;
@@ -147,8 +162,10 @@ fn twins(table: &Path, uids: &[Uid], step: &str, picked: &mut [Picked]) -> Resul
             one.twin = Some(Uid::from_bytes(bytes));
             one.example.duplicate_of = one.twin.map(|uid| uid.to_string());
         }
-        one.example.max_sim =
-            sims.filter(|sims| sims.is_valid(one.row)).map(|sims| sims.value(one.row)).filter(|sim| sim.is_finite());
+        one.example.max_sim = sims
+            .filter(|sims| sims.is_valid(one.row))
+            .map(|sims| sims.value(one.row))
+            .filter(|sim| sim.is_finite());
     }
     Ok(())
 }
@@ -180,7 +197,9 @@ fn picture(index: &ImageIndex, uid: Uid, room: &mut u64) -> Result<Option<String
         [("jpg", "jpeg"), ("jpeg", "jpeg"), ("png", "png"), ("webp", "webp"), ("gif", "gif")];
     let Some(entry) = index.find(uid)?.into_iter().next() else { return Ok(None) };
     let sample = index.sample(&entry)?;
-    let Some((kind, member)) = KINDS.iter().find_map(|(extension, kind)| Some((kind, sample.member(extension)?))) else {
+    let Some((kind, member)) =
+        KINDS.iter().find_map(|(extension, kind)| Some((kind, sample.member(extension)?)))
+    else {
         return Ok(None);
     };
     if member.size > PICTURE_BYTES.min(*room) {
@@ -199,7 +218,10 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for piece in bytes.chunks(3) {
-        let group = piece.iter().enumerate().fold(0u32, |sum, (place, &byte)| sum | u32::from(byte) << (16 - 8 * place));
+        let group = piece
+            .iter()
+            .enumerate()
+            .fold(0u32, |sum, (place, &byte)| sum | u32::from(byte) << (16 - 8 * place));
         for place in 0..4 {
             let letter = LETTERS[(group >> (18 - 6 * place)) as usize & 63];
             text.push(if place <= piece.len() { letter as char } else { '=' });
@@ -215,9 +237,15 @@ mod tests {
 
     #[test]
     fn base64_follows_the_vectors_of_its_standard() {
-        for (text, expected) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")]
-        {
+        for (text, expected) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(base64(text.as_bytes()), expected);
         }
         assert_eq!(base64(&[255, 254, 253]), "//79");

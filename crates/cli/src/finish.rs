@@ -23,7 +23,13 @@ use crate::{
 pub const REPORT_SCHEMA: u32 = 1;
 
 /// Writes what stands beside the steps and marks the run as finished.
-pub fn finish(executor: &Executor<'_>, run: &mut RunFolder, job: &Job, mut steps: Vec<StepReport>, began: Instant) -> Result<Finished> {
+pub fn finish(
+    executor: &Executor<'_>,
+    run: &mut RunFolder,
+    job: &Job,
+    mut steps: Vec<StepReport>,
+    began: Instant,
+) -> Result<Finished> {
     let output = &executor.recipe.output;
     let path = run.path().to_path_buf();
     let with_subset = output.subset || output.shards;
@@ -120,7 +126,12 @@ pub fn sorting_memory(ceiling: u64) -> usize {
     usize::try_from((ceiling / 4).min(1 << 30)).unwrap_or(1 << 30)
 }
 
-fn shortfalls(report: &RunReport, reshard: Option<&ReshardReport>, output: &OutputOptions, max_error_rate: f64) -> Vec<String> {
+fn shortfalls(
+    report: &RunReport,
+    reshard: Option<&ReshardReport>,
+    output: &OutputOptions,
+    max_error_rate: f64,
+) -> Vec<String> {
     let mut shortfalls = Vec::new();
     let errors: u64 = report.steps.iter().map(|step| step.counts.errors_total()).sum();
     let rate = errors as f64 / report.input.rows.max(1) as f64;
@@ -143,7 +154,13 @@ fn shortfalls(report: &RunReport, reshard: Option<&ReshardReport>, output: &Outp
     shortfalls
 }
 
-fn wrote(run: &Path, report: &RunReport, output: &OutputOptions, with_subset: bool, subsets: &[(String, u64)]) -> Vec<PathBuf> {
+fn wrote(
+    run: &Path,
+    report: &RunReport,
+    output: &OutputOptions,
+    with_subset: bool,
+    subsets: &[(String, u64)],
+) -> Vec<PathBuf> {
     let mut names = Vec::new();
     if output.report {
         names.push("report.html".to_owned());

@@ -32,8 +32,10 @@ pub fn install(terminal: &Terminal) -> Result<()> {
 /// An interruption as a person should read it, with the command that resumes; other errors as they are.
 pub fn resumable(error: Error) -> Error {
     match error.kind() {
-        ErrorKind::Interrupted => Error::new(ErrorKind::Interrupted, "interrupted; everything that is done is kept")
-            .with_hint(format!("resume with: {}", command_line())),
+        ErrorKind::Interrupted => {
+            Error::new(ErrorKind::Interrupted, "interrupted; everything that is done is kept")
+                .with_hint(format!("resume with: {}", command_line()))
+        }
         _ => error,
     }
 }
@@ -42,14 +44,24 @@ pub fn resumable(error: Error) -> Error {
 pub fn command_line() -> String {
     let mut words = std::env::args_os();
     let program = words.next().map_or_else(|| "cribble".into(), |name| name.to_string_lossy().into_owned());
-    let program = std::path::Path::new(&program).file_name().map_or(program.clone(), |name| name.to_string_lossy().into_owned());
-    std::iter::once(program).chain(words.map(|word| word.to_string_lossy().into_owned())).map(|word| quote(&word)).collect::<Vec<_>>().join(" ")
+    let program = std::path::Path::new(&program)
+        .file_name()
+        .map_or(program.clone(), |name| name.to_string_lossy().into_owned());
+    std::iter::once(program)
+        .chain(words.map(|word| word.to_string_lossy().into_owned()))
+        .map(|word| quote(&word))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A word as a POSIX shell reads it back.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,8 @@ fn main() -> ExitCode {
     terminal.report_panics();
     let _count = test_hooks::install();
     let name = commands::name(&cli.command);
-    let work = || -> Result<u8> { commands::run(&Settings::new(&cli.global, terminal.clone())?, cli.command) };
+    let work =
+        || -> Result<u8> { commands::run(&Settings::new(&cli.global, terminal.clone())?, cli.command) };
     // A panic has been reported by its hook; here it only becomes the exit code.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
         Ok(Ok(code)) => ExitCode::from(code),

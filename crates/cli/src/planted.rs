@@ -12,7 +12,12 @@ use crate::text;
 const BYTES_PER_ROW: u64 = 320;
 
 /// The score as JSON, for the report; `None` where the pool is too large.
-pub fn score(executor: &Executor<'_>, run: &RunFolder, report: &RunReport, pool: &Path) -> Result<Option<serde_json::Value>> {
+pub fn score(
+    executor: &Executor<'_>,
+    run: &RunFolder,
+    report: &RunReport,
+    pool: &Path,
+) -> Result<Option<serde_json::Value>> {
     if report.input.rows.saturating_mul(BYTES_PER_ROW) > executor.limits.memory / 2 {
         executor.progress.note(&format!(
             "what was planted is not scored: the truth of {} does not fit into half of the memory",
@@ -25,7 +30,9 @@ pub fn score(executor: &Executor<'_>, run: &RunFolder, report: &RunReport, pool:
     let mut fates: Vec<(Uid, u8)> = Vec::new();
     for shard in executor.dataset.shards() {
         for row in read_selection(run.path(), &shard.name)? {
-            if let Some(place) = row.dropped_by.as_deref().and_then(|step| steps.iter().position(|name| *name == step)) {
+            if let Some(place) =
+                row.dropped_by.as_deref().and_then(|step| steps.iter().position(|name| *name == step))
+            {
                 fates.push((row.uid, u8::try_from(place).unwrap_or(u8::MAX)));
             }
         }
@@ -40,12 +47,27 @@ pub fn score(executor: &Executor<'_>, run: &RunFolder, report: &RunReport, pool:
 
 /// The score as a table for the terminal.
 pub fn table(value: &serde_json::Value) -> Result<String> {
-    let score: PlantedScore = serde_json::from_value(value.clone()).map_err(|error| Error::bug(error.to_string()))?;
-    let mut rows = vec![["planted", "there", "reached", "found", "share", "mostly dropped by"].map(String::from).to_vec()];
+    let score: PlantedScore =
+        serde_json::from_value(value.clone()).map_err(|error| Error::bug(error.to_string()))?;
+    let mut rows = vec![
+        ["planted", "there", "reached", "found", "share", "mostly dropped by"].map(String::from).to_vec(),
+    ];
     for line in score.rows() {
-        let share = if line.reached > 0 { format!("{:.0}%", line.found as f64 / line.reached as f64 * 100.0) } else { "–".into() };
-        let mostly = line.mostly.map_or_else(String::new, |(step, count)| format!("{step} ({})", text::count(count)));
-        rows.push(vec![line.what, text::count(line.planted), text::count(line.reached), text::count(line.found), share, mostly]);
+        let share = if line.reached > 0 {
+            format!("{:.0}%", line.found as f64 / line.reached as f64 * 100.0)
+        } else {
+            "–".into()
+        };
+        let mostly =
+            line.mostly.map_or_else(String::new, |(step, count)| format!("{step} ({})", text::count(count)));
+        rows.push(vec![
+            line.what,
+            text::count(line.planted),
+            text::count(line.reached),
+            text::count(line.found),
+            share,
+            mostly,
+        ]);
     }
     let mut table = text::table(&rows, &[false, true, true, true, true, false]);
     let (groups, lone) = (&score.groups, &score.false_positives);

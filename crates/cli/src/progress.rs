@@ -142,7 +142,12 @@ fn described(phase: &Phase, done: u64) -> String {
     let seconds = phase.began.elapsed().as_secs_f64();
     let mut line = format!("{}: {}", phase.label, text::count(done));
     if phase.total > 0 {
-        line += &format!(" of {} {} ({:.0}%)", text::count(phase.total), phase.unit, done as f64 / phase.total as f64 * 100.0);
+        line += &format!(
+            " of {} {} ({:.0}%)",
+            text::count(phase.total),
+            phase.unit,
+            done as f64 / phase.total as f64 * 100.0
+        );
     } else {
         line += &format!(" {}", phase.unit);
     }

@@ -70,9 +70,11 @@ pub fn open_input(settings: &Settings, input: &InputOptions) -> Result<Dataset> 
     if input.path.is_empty() {
         return Err(Error::usage("the recipe names no input").with_hint("set path = \"…\" in [input]"));
     }
-    if Path::new(&input.path).join("manifest.json").is_file() && Path::new(&input.path).join("steps").is_dir() {
-        return Err(Error::usage(format!("{} is a run folder, not an input", input.path))
-            .with_hint("name the data that the run read; to work on what a run kept, put both steps into one recipe"));
+    if Path::new(&input.path).join("manifest.json").is_file() && Path::new(&input.path).join("steps").is_dir()
+    {
+        return Err(Error::usage(format!("{} is a run folder, not an input", input.path)).with_hint(
+            "name the data that the run read; to work on what a run kept, put both steps into one recipe",
+        ));
     }
     let dataset = Dataset::open(&OpenOptions::from(input))?;
     settings.terminal.say(&format!(
@@ -130,14 +132,21 @@ impl Opened {
         }
         let folders: Vec<String> = specs.iter().enumerate().map(|(index, spec)| spec.folder(index)).collect();
         let named: Vec<usize> = (0..specs.len())
-            .filter(|&i| folders[i] == name || specs[i].name.as_deref() == Some(name) || specs[i].options.kind() == name)
+            .filter(|&i| {
+                folders[i] == name
+                    || specs[i].name.as_deref() == Some(name)
+                    || specs[i].options.kind() == name
+            })
             .collect();
         match named.as_slice() {
             [one] => Ok(*one),
             [] => Err(Error::usage(format!("the recipe has no step '{name}'"))
                 .with_hint(cribble_core::name_hint(name, folders.iter().map(String::as_str)))),
             several => Err(Error::usage(format!("'{name}' is the name of {} steps", several.len()))
-                .with_hint(format!("say which: {}", several.iter().map(|&i| folders[i].as_str()).collect::<Vec<_>>().join(", ")))),
+                .with_hint(format!(
+                    "say which: {}",
+                    several.iter().map(|&i| folders[i].as_str()).collect::<Vec<_>>().join(", ")
+                ))),
         }
     }
 }
@@ -166,7 +175,13 @@ pub fn run(settings: &Settings, job: &Job) -> Result<Done> {
     run_prepared(&executor, &mut run, job, last, began).map_err(interrupt::resumable)
 }
 
-fn run_prepared(executor: &Executor<'_>, run: &mut RunFolder, job: &Job, last: usize, began: Instant) -> Result<Done> {
+fn run_prepared(
+    executor: &Executor<'_>,
+    run: &mut RunFolder,
+    job: &Job,
+    last: usize,
+    began: Instant,
+) -> Result<Done> {
     let reports = executor.run(run, last)?;
     let left: Vec<String> = run
         .manifest
@@ -185,20 +200,22 @@ fn run_prepared(executor: &Executor<'_>, run: &mut RunFolder, job: &Job, last: u
 fn plan(opened: &Opened, out: &Path, planned: &RunFolder, notes: Vec<Vec<String>>, last: usize) -> Plan {
     let dataset = &opened.dataset;
     let shards = text::counted(dataset.shards().len() as u64, "shard", "shards");
-    let steps = opened.steps.iter().zip(&planned.manifest.steps).zip(notes).take(last + 1).map(|((step, state), notes)| PlannedStep {
-        folder: state.folder.clone(),
-        action: if state.state == StepState::Complete { "skip" } else { "run" },
-        phases: step
-            .phases()
-            .iter()
-            .map(|phase| match phase.unit {
-                UnitKind::Shard => format!("{}: {shards}", phase.name),
-                UnitKind::Bucket => format!("{}: in parts", phase.name),
-                UnitKind::Whole => format!("{}: at once", phase.name),
-            })
-            .collect(),
-        notes,
-    });
+    let steps = opened.steps.iter().zip(&planned.manifest.steps).zip(notes).take(last + 1).map(
+        |((step, state), notes)| PlannedStep {
+            folder: state.folder.clone(),
+            action: if state.state == StepState::Complete { "skip" } else { "run" },
+            phases: step
+                .phases()
+                .iter()
+                .map(|phase| match phase.unit {
+                    UnitKind::Shard => format!("{}: {shards}", phase.name),
+                    UnitKind::Bucket => format!("{}: in parts", phase.name),
+                    UnitKind::Whole => format!("{}: at once", phase.name),
+                })
+                .collect(),
+            notes,
+        },
+    );
     let output = &opened.recipe.output;
     let mut outputs = vec!["selection/".to_owned(), "errors.parquet".to_owned(), "report.json".to_owned()];
     if output.subset || output.shards {

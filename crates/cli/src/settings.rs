@@ -31,7 +31,8 @@ impl Settings {
     pub fn new(global: &GlobalArgs, terminal: Terminal) -> Result<Self> {
         let memory = match global.memory {
             Some(memory) if memory < LEAST_MEMORY => {
-                return Err(Error::usage(format!("--memory {memory} bytes is too little to work with")).with_hint("give 64M or more"));
+                return Err(Error::usage(format!("--memory {memory} bytes is too little to work with"))
+                    .with_hint("give 64M or more"));
             }
             Some(memory) => memory,
             None => match available_memory() {
@@ -47,9 +48,18 @@ impl Settings {
             .num_threads(threads)
             .thread_name(|index| format!("worker-{index}"))
             .build_global()
-            .map_err(|error| Error::input(format!("cannot start {threads} threads: {error}")).with_hint("give a lower --threads"))?;
+            .map_err(|error| {
+                Error::input(format!("cannot start {threads} threads: {error}"))
+                    .with_hint("give a lower --threads")
+            })?;
         let reporter = Arc::new(Reporter::new(terminal.clone(), global.progress));
-        Ok(Self { limits: Limits { memory, threads }, json: global.json, dry_run: global.dry_run, terminal, reporter })
+        Ok(Self {
+            limits: Limits { memory, threads },
+            json: global.json,
+            dry_run: global.dry_run,
+            terminal,
+            reporter,
+        })
     }
 }
 

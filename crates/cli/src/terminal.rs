@@ -196,12 +196,20 @@ impl Terminal {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let message = panic.payload_as_str().unwrap_or("no message");
-            let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
+            let place = panic
+                .location()
+                .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
             terminal.set_bar(None);
             terminal.error(
                 "",
-                &Error::bug(format!("this is a bug in cribble {}: {message}{place}", env!("CARGO_PKG_VERSION")))
-                    .with_hint(format!("please report it with the command line at {}/issues; the input is unharmed", env!("CARGO_PKG_REPOSITORY"))),
+                &Error::bug(format!(
+                    "this is a bug in cribble {}: {message}{place}",
+                    env!("CARGO_PKG_VERSION")
+                ))
+                .with_hint(format!(
+                    "please report it with the command line at {}/issues; the input is unharmed",
+                    env!("CARGO_PKG_REPOSITORY")
+                )),
             );
             if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
                 usual(panic);
@@ -216,7 +224,11 @@ impl Terminal {
 
     fn look(&self, look: Look, text: &str) -> String {
         let bold = if matches!(look, Look::Bold) { "" } else { "1;" };
-        if self.inner.color_err { format!("\x1b[{bold}{}m{text}\x1b[0m", look as u8) } else { text.to_owned() }
+        if self.inner.color_err {
+            format!("\x1b[{bold}{}m{text}\x1b[0m", look as u8)
+        } else {
+            text.to_owned()
+        }
     }
 
     fn first_time(&self, text: &str) -> bool {

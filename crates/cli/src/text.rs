@@ -57,7 +57,9 @@ pub fn bytes(value: u64) -> String {
 /// Columns side by side, the first left-aligned, the others right-aligned where `numbers` says so. Lines end without spaces.
 pub fn table(rows: &[Vec<String>], numbers: &[bool]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -81,7 +83,10 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([count(0), count(999), count(1_234_567)], ["0", "999", "1,234,567"]);
-        assert_eq!([duration(0.42), duration(59.4), duration(185.0), duration(8040.0)], ["0.4 s", "59.4 s", "3 min 05 s", "2 h 14 min"]);
+        assert_eq!(
+            [duration(0.42), duration(59.4), duration(185.0), duration(8040.0)],
+            ["0.4 s", "59.4 s", "3 min 05 s", "2 h 14 min"]
+        );
         assert_eq!([rate(1_000_000, 12.4), rate(50, 2.0), rate(1, 4.0)], ["80.6k/s", "25/s", "0.2/s"]);
         assert_eq!([bytes(1023), bytes(1 << 30), bytes(1_048_575)], ["1023 B", "1.0 GiB", "1.0 MiB"]);
         assert_eq!(counted(1, "row", "rows"), "1 row");
@@ -89,7 +94,8 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_end_without_spaces() {
-        let rows = [vec!["a".into(), "1".into(), "x".into()], vec!["long".into(), "12,345".into(), String::new()]];
+        let rows =
+            [vec!["a".into(), "1".into(), "x".into()], vec!["long".into(), "12,345".into(), String::new()]];
         assert_eq!(table(&rows, &[false, true, false]), "a          1  x\nlong  12,345\n");
         assert_eq!(table(&[], &[]), "");
     }

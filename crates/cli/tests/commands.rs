@@ -1,4 +1,5 @@
 //! Every command's happy path, as a user sees it: exit code, standard output, standard error, files.
+#![allow(clippy::unwrap_used)]
 mod common;
 
 use common::{Place, RECIPE, assert_same, entries, recipe_with_shards};
@@ -15,7 +16,11 @@ fn a_run_leaves_what_the_design_promises_and_says_so() {
     let place = Place::with_pool(150, true);
     place.write("recipe.toml", recipe_with_shards());
     let ran = place.run(&["run", "recipe.toml", "--out", "run"], 0);
-    assert!(ran.out.starts_with("step") && ran.out.contains("04-prune") && ran.out.contains("selection"), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("step") && ran.out.contains("04-prune") && ran.out.contains("selection"),
+        "{}",
+        ran.out
+    );
     assert!(!ran.out.contains('\x1b') && !ran.err.contains('\x1b'));
     assert!(ran.err.contains("DataComp metadata, 3 shards, 150 rows"), "{}", ran.err);
     assert!(ran.err.contains("Kept ") && ran.err.contains("next: cribble why run "), "{}", ran.err);
@@ -57,8 +62,14 @@ fn a_run_as_json_has_report_and_exit_code() {
     assert_eq!(report["input"]["rows"], 150);
     assert_eq!(report["steps"].as_array().unwrap().len(), 4);
     for step in report["steps"].as_array().unwrap() {
-        let sum = |key: &str| step[key].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>();
-        assert_eq!(step["seen"].as_u64().unwrap(), step["kept"].as_u64().unwrap() + sum("dropped") + sum("errors"), "{step}");
+        let sum = |key: &str| {
+            step[key].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum::<u64>()
+        };
+        assert_eq!(
+            step["seen"].as_u64().unwrap(),
+            step["kept"].as_u64().unwrap() + sum("dropped") + sum("errors"),
+            "{step}"
+        );
     }
     let reshard = &value["reshard"];
     assert_eq!(
@@ -89,7 +100,20 @@ fn a_dry_run_plans_and_writes_nothing() {
     assert_eq!(entries(place.dir.path()), before);
     place.run(&["run", "recipe.toml", "--out", "run"], 0);
     let before = common::contents(&place.path("run"));
-    place.run(&["reshard", "--input", "pool/shards", "--subset", "run/subset.npy", "--output", "out", "--allow-missing", "--dry-run"], 0);
+    place.run(
+        &[
+            "reshard",
+            "--input",
+            "pool/shards",
+            "--subset",
+            "run/subset.npy",
+            "--output",
+            "out",
+            "--allow-missing",
+            "--dry-run",
+        ],
+        0,
+    );
     place.run(&["subset", "or", "run/subset.npy", "run/subset-0.3.npy", "-o", "x.npy", "--dry-run"], 0);
     place.run(&["report", "run", "--dry-run"], 0);
     let ran = place.run(&["run", "recipe.toml", "--out", "run", "--dry-run"], 0);
@@ -113,7 +137,9 @@ fn only_stops_early_and_the_rest_follows() {
     place.run(&["run", "recipe.toml", "--out", "run"], 0);
     place.run(&["run", "recipe.toml", "--out", "whole"], 0);
     assert_same(&place.path("run"), &place.path("whole"));
-    place.run(&["run", "recipe.toml", "--out", "run", "--only", "5"], 2).error("no step '5'", "there are: 01-filter");
+    place
+        .run(&["run", "recipe.toml", "--out", "run", "--only", "5"], 2)
+        .error("no step '5'", "there are: 01-filter");
 }
 
 fn first_uid(place: &Place, table: &str) -> String {
@@ -128,33 +154,71 @@ fn a_verb_is_a_recipe_of_one_step() {
     let cases: [(&str, &[&str]); 5] = [
         (
             "kind = \"filter\"\nwhere = \"clip_l14_similarity_score > 0.2\"\ncompute = { wide = \"original_width > 400\" }",
-            &["filter", "--where", "clip_l14_similarity_score > 0.2", "--compute", "wide=original_width > 400"],
+            &[
+                "filter",
+                "--where",
+                "clip_l14_similarity_score > 0.2",
+                "--compute",
+                "wide=original_width > 400",
+            ],
         ),
         (
             "kind = \"dedup\"\nembedding = \"l14_img\"\nepsilon = [0.1, 0.2]\nkeep = \"best:clip_l14_similarity_score\"\ncells = 3\nprobe = 2\ntrain_rows = \"all\"\nseed = 5",
             &[
-                "dedup", "--embedding", "l14_img", "--epsilon", "0.1,0.2", "--keep", "best:clip_l14_similarity_score", "--cells", "3",
-                "--probe", "2", "--train-rows", "all", "--seed", "5",
+                "dedup",
+                "--embedding",
+                "l14_img",
+                "--epsilon",
+                "0.1,0.2",
+                "--keep",
+                "best:clip_l14_similarity_score",
+                "--cells",
+                "3",
+                "--probe",
+                "2",
+                "--train-rows",
+                "all",
+                "--seed",
+                "5",
             ],
         ),
-        ("kind = \"dedup\"\nembedding = \"l14_img\"\nmode = \"groups\"\nexact = \"none\"", &[
-            "dedup", "--embedding", "l14_img", "--mode", "groups", "--exact", "none",
-        ]),
+        (
+            "kind = \"dedup\"\nembedding = \"l14_img\"\nmode = \"groups\"\nexact = \"none\"",
+            &["dedup", "--embedding", "l14_img", "--mode", "groups", "--exact", "none"],
+        ),
         (
             "kind = \"cluster\"\nembedding = \"l14_img\"\nk = 4\ntolerance = 0.001\niterations = 7",
             &["cluster", "--embedding", "l14_img", "--k", "4", "--tolerance", "0.001", "--iterations", "7"],
         ),
-        ("kind = \"prune\"\nmethod = \"random\"\ncount = [40, 20]\nseed = 3", &["prune", "--method", "random", "--count", "40,20", "--seed", "3"]),
+        (
+            "kind = \"prune\"\nmethod = \"random\"\ncount = [40, 20]\nseed = 3",
+            &["prune", "--method", "random", "--count", "40,20", "--seed", "3"],
+        ),
     ];
     for (index, (table, flags)) in cases.into_iter().enumerate() {
-        let (recipe, by_recipe, by_verb) = (format!("r{index}.toml"), format!("recipe{index}"), format!("verb{index}"));
+        let (recipe, by_recipe, by_verb) =
+            (format!("r{index}.toml"), format!("recipe{index}"), format!("verb{index}"));
         place.write(&recipe, format!("[input]\npath = \"pool/metadata\"\n[[step]]\n{table}\n"));
         place.run(&["run", &recipe, "--out", &by_recipe], 0);
         let words = [&flags[..1], &["pool/metadata"], &flags[1..], &["--out", &by_verb]].concat();
         place.run(&words, 0);
         assert_same(&place.path(&by_recipe), &place.path(&by_verb));
     }
-    let value = place.json(&["prune", "pool/metadata", "--embedding", "l14_img", "--k", "4", "--fraction", "0.5", "--out", "both"], 0);
+    let value = place.json(
+        &[
+            "prune",
+            "pool/metadata",
+            "--embedding",
+            "l14_img",
+            "--k",
+            "4",
+            "--fraction",
+            "0.5",
+            "--out",
+            "both",
+        ],
+        0,
+    );
     assert_eq!(value["report"]["selection"]["kept"], 45);
 }
 
@@ -183,7 +247,8 @@ fn check_names_the_layout_and_proves_alignment() {
 #[test]
 fn why_tells_the_way_of_kept_and_dropped_samples() {
     let place = with_run();
-    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(place.path("run/report.json")).unwrap()).unwrap();
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path("run/report.json")).unwrap()).unwrap();
     let examples = report["examples"].as_array().unwrap();
     let of = |step: Option<&str>| {
         let found = examples.iter().find(|example| example["dropped_by"].as_str() == step);
@@ -200,11 +265,17 @@ fn why_tells_the_way_of_kept_and_dropped_samples() {
     assert!(small["reason"].as_str().unwrap().starts_with("not "), "{small}");
     let twin = of(Some("02-dedup"));
     let ran = place.run(&["why", "run", &twin], 0);
-    assert!(ran.out.starts_with(&format!("{twin}  dropped by 02-dedup\n")) && ran.out.contains("duplicate of "), "{}", ran.out);
+    assert!(
+        ran.out.starts_with(&format!("{twin}  dropped by 02-dedup\n")) && ran.out.contains("duplicate of "),
+        "{}",
+        ran.out
+    );
     // A beginning that is unique will do, in either case.
     let short = place.run(&["why", "run", &twin[..16].to_uppercase()], 0);
     assert_eq!(ran.out, short.out);
-    place.run(&["why", "run", "0123456789abcdef0123456789abcdef"], 1).error("no sample of this run has the uid", "cribble check");
+    place
+        .run(&["why", "run", "0123456789abcdef0123456789abcdef"], 1)
+        .error("no sample of this run has the uid", "cribble check");
     place.run(&["why", "run", "xyz"], 2).error("'xyz' is no uid", "32 characters");
     let all = place.run(&["why", "run", ""], 2);
     all.error("is no uid", "32 characters");
@@ -214,7 +285,21 @@ fn why_tells_the_way_of_kept_and_dropped_samples() {
 fn ambiguous_beginnings_list_some() {
     let place = Place::new();
     common::write_array(&place, &common::vectors(40, 4));
-    place.run(&["cluster", "vectors.npy", "--ids", "ids.txt", "--embedding", &array_name(&place), "--k", "2", "--out", "run"], 0);
+    place.run(
+        &[
+            "cluster",
+            "vectors.npy",
+            "--ids",
+            "ids.txt",
+            "--embedding",
+            &array_name(&place),
+            "--k",
+            "2",
+            "--out",
+            "run",
+        ],
+        0,
+    );
     place.run(&["why", "run", "000"], 2).error("40 samples begin with 000", "more characters");
 }
 
@@ -233,154 +318,4 @@ fn report_renders_the_same_page_again() {
     assert!(ran.out.contains("selection"), "{}", ran.out);
     assert!(before == std::fs::read(place.path("run/report.html")).unwrap(), "the page differs");
     assert_eq!(place.json(&["report", "run"], 0)["report"]["input"]["rows"], 150);
-}
-
-#[test]
-fn subsets_are_combined_sampled_and_converted() {
-    let place = with_run();
-    let count = |file: &str| place.json(&["subset", "info", file], 0)["count"].as_u64().unwrap();
-    let (large, small) = (count("run/subset.npy"), count("run/subset-0.3.npy"));
-    assert!(small > 0 && large > small);
-    place.run(&["subset", "and", "run/subset.npy", "run/subset-0.3.npy", "-o", "and.npy"], 0);
-    place.run(&["subset", "or", "run/subset.npy", "run/subset-0.3.npy", "-o", "or.txt"], 0);
-    let minus = place.json(&["subset", "minus", "run/subset.npy", "run/subset-0.3.npy", "-o", "minus.csv"], 0);
-    assert_eq!(minus["count"].as_u64().unwrap(), count("minus.csv"));
-    assert_eq!(count("or.txt"), count("and.npy") + count("minus.csv") + (small - count("and.npy")));
-    place.run(&["subset", "sample", "run/subset.npy", "--count", "5", "--seed", "1", "-o", "five.npy"], 0);
-    place.run(&["subset", "sample", "run/subset.npy", "--fraction", "1", "-o", "all.npy"], 0);
-    assert_eq!((count("five.npy"), count("all.npy")), (5, large));
-    place.run(&["subset", "convert", "run/subset.npy", "-o", "s.parquet"], 0);
-    place.run(&["subset", "convert", "s.parquet", "-o", "back.npy"], 0);
-    assert!(std::fs::read(place.path("back.npy")).unwrap() == std::fs::read(place.path("run/subset.npy")).unwrap());
-    let ran = place.run(&["subset", "info", "run/subset.npy"], 0);
-    assert!(ran.out.contains("sorted") && ran.out.contains("distinct"), "{}", ran.out);
-    place.run(&["subset", "or", "back.npy", "five.npy", "-o", "back.npy"], 2).error("read and written at once", "-o");
-    place.run(&["subset", "convert", "back.npy", "-o", "x.docx"], 2).error("no subset format", ".npy");
-    place.run(&["subset", "sample", "back.npy", "-o", "x.npy"], 2);
-    place.run(&["subset", "info", "none.npy"], 1);
-}
-
-#[test]
-fn reshard_copies_samples_and_counts_what_is_missing() {
-    let place = with_run();
-    let base = ["reshard", "--input", "pool/shards", "--subset", "run/subset.npy", "--output", "out", "--keys", "uid", "--shard-size", "7"];
-    // With nothing allowed, planted download failures make the exit code 3, and the tars are written all the same.
-    let ran = place.run(&base, 3);
-    assert!(ran.err.contains("--allow-missing") && ran.out.contains("missing"), "{}{}", ran.out, ran.err);
-    let value = place.json(&[&base[..], &["--allow-missing"]].concat(), 0);
-    let report = &value["report"];
-    let (found, missing) = (report["found"].as_u64().unwrap(), report["missing"].as_u64().unwrap());
-    assert!(missing > 0 && found > 7, "{report}");
-    let mut images = 0;
-    for entry in std::fs::read_dir(place.path("out")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "tar") {
-            let mut tar = tar::Archive::new(std::fs::File::open(path).unwrap());
-            images += tar.entries().unwrap().filter(|entry| entry.as_ref().unwrap().path().unwrap().ends_with_jpg()).count() as u64;
-        }
-    }
-    assert_eq!(images, found);
-}
-
-trait EndsWithJpg {
-    fn ends_with_jpg(&self) -> bool;
-}
-
-impl EndsWithJpg for std::path::Path {
-    fn ends_with_jpg(&self) -> bool {
-        self.extension().is_some_and(|extension| extension == "jpg")
-    }
-}
-
-#[test]
-fn missing_samples_of_a_recipe_make_the_exit_code_3() {
-    let place = Place::with_pool(150, true);
-    place.write("recipe.toml", recipe_with_shards().replace("allow_missing = true", ""));
-    let value = place.json(&["run", "recipe.toml", "--out", "run"], 3);
-    assert!(value["shortfalls"][0].as_str().unwrap().contains("in no tar"), "{value}");
-    assert!(place.path("run/shards/missing_uids.csv").exists() && place.path("run/report.html").exists());
-}
-
-#[test]
-fn the_demo_runs_and_its_recipe_gives_the_same_run() {
-    let place = Place::new();
-    let ran = place.run(&["demo", "d", "--rows", "400", "--seed", "3"], 0);
-    for word in ["05-prune", "byte copies", "wrong captions", "groups of twins"] {
-        assert!(ran.out.contains(word), "{word} is not in {}", ran.out);
-    }
-    assert!(ran.err.contains("next: open d/run/report.html"), "{}", ran.err);
-    assert!(std::fs::read_to_string(place.path("d/run/report.html")).unwrap().contains("Planted and found"));
-    // The pool is kept, and the recipe is what made the run.
-    let value = place.json(&["demo", "d", "--rows", "400", "--seed", "3"], 0);
-    let byte_copies = &value["report"]["planted"]["kinds"][0];
-    assert_eq!(byte_copies["kind"], "byte_copy");
-    assert!(byte_copies["reached"].as_u64().unwrap() > 0, "{byte_copies}");
-    assert_eq!(byte_copies["reached"], byte_copies["found"], "a byte copy was missed");
-    place.run(&["run", "d/recipe.toml", "--out", "again"], 0);
-    let (demo, again) = (common::contents(&place.path("d/run")), common::contents(&place.path("again")));
-    let differing: Vec<&String> = demo.keys().filter(|name| demo.get(*name) != again.get(*name)).collect();
-    assert_eq!(differing, ["report.json"], "only the report differs, which knows what was planted");
-    place.run(&["demo", "d", "--rows", "401"], 2).error("holds a pool of other options", "another folder");
-}
-
-#[test]
-fn the_demo_without_images_has_no_tars() {
-    let place = Place::new();
-    let value = place.json(&["demo", "--rows", "300", "--no-images"], 0);
-    assert_eq!(value["reshard"], serde_json::Value::Null);
-    assert!(place.path("demo/run/subset.npy").exists() && !place.path("demo/run/shards").exists());
-}
-
-#[test]
-fn init_writes_a_recipe_once() {
-    let place = Place::with_pool(60, false);
-    place.run(&["init", "--input", "pool/metadata"], 0);
-    place.run(&["run", "recipe.toml", "--out", "run", "--dry-run"], 0);
-    place.run(&["init"], 2).error("is there already", "another file");
-}
-
-#[test]
-fn doctor_and_completions_answer() {
-    let place = Place::new();
-    let value = place.json(&["doctor"], 0);
-    assert_eq!(value["fit"], true);
-    assert!(value["findings"].as_array().unwrap().len() >= 6);
-    assert!(place.run(&["doctor", "."], 0).out.contains("open files"));
-    assert!(place.run(&["doctor", "no-such-folder"], 1).out.contains("PROBLEM"));
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        assert!(place.run(&["completions", shell], 0).out.contains("cribble"));
-    }
-}
-
-#[test]
-fn tasks_in_processes_of_their_own_give_the_same_run() {
-    let place = Place::with_pool(60, false);
-    place.write("recipe.toml", RECIPE);
-    place.run(&["task", "run", "--recipe", "recipe.toml"], 0);
-    let mut rounds = 0;
-    loop {
-        let ready = place.json(&["task", "run"], 0)["ready"].as_array().unwrap().clone();
-        // The last of a phase first: the order inside a phase is nobody's business.
-        for task in ready.iter().rev() {
-            let unit = task["unit"].to_string();
-            let words = ["task", "run", "--step", task["step"].as_str().unwrap(), "--phase", task["phase"].as_str().unwrap(), "--unit", &unit];
-            place.run(&words, 0);
-            if rounds == 0 {
-                // A task that is done does nothing and succeeds.
-                place.run(&words, 0);
-            }
-        }
-        rounds += 1;
-        assert!(rounds < 100);
-        if ready.is_empty() {
-            let ran = place.run(&["run", "run/recipe.toml", "--out", "run", "--only", "1"], 0);
-            assert!(ran.code == Some(0));
-            break;
-        }
-    }
-    place.run(&["run", "run/recipe.toml", "--out", "run"], 0);
-    place.run(&["run", "recipe.toml", "--out", "whole"], 0);
-    assert_same(&place.path("run"), &place.path("whole"));
-    place.run(&["task", "run", "--step", "1", "--phase", "juge", "--unit", "0"], 2).error("no phase 'juge'", "did you mean 'judge'?");
-    place.run(&["task", "run", "--step", "1", "--phase", "judge", "--unit", "3"], 2);
 }

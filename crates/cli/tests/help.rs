@@ -1,7 +1,8 @@
 //! Help texts, the way options are refused, and what goes to which stream.
+#![allow(clippy::unwrap_used)]
 mod common;
 
-use common::{Place, Ran, RECIPE};
+use common::{Place, RECIPE, Ran};
 
 const COMMANDS: [&[&str]; 22] = [
     &[],
@@ -36,7 +37,10 @@ fn every_long_help_starts_with_two_examples() {
         let lines: Vec<&str> = ran.out.lines().take(4).collect();
         assert_eq!(lines[0], "Examples:", "{command:?}");
         assert!(lines.iter().all(|line| line.len() <= 80), "{lines:?}");
-        assert!(lines[1].starts_with("  cribble ") && lines[2].starts_with("  cribble ") && lines[3].is_empty(), "{lines:?}");
+        assert!(
+            lines[1].starts_with("  cribble ") && lines[2].starts_with("  cribble ") && lines[3].is_empty(),
+            "{lines:?}"
+        );
         assert!(ran.err.is_empty());
         // The short help is shorter.
         assert!(place.run(&[command, &["-h"]].concat(), 0).out.len() < ran.out.len());
@@ -46,13 +50,21 @@ fn every_long_help_starts_with_two_examples() {
 #[test]
 fn the_examples_are_commands_that_parse() {
     let place = Place::new();
-    for command in COMMANDS.iter().copied().filter(|command| !command.is_empty() && command[0] != "completions") {
+    for command in
+        COMMANDS.iter().copied().filter(|command| !command.is_empty() && command[0] != "completions")
+    {
         let help = place.run(&[command, &["--help"]].concat(), 0).out;
         for line in help.lines().skip(1).take(2) {
             let line = line.trim().split(" | ").next().unwrap();
             // Everything runs in an empty folder: wrong input (1), refused before work (2 would be a wrong command line), or done (0).
             let output = std::process::Command::new("sh")
-                .args(["-c", &format!("{} --dry-run", line.replace(" --dry-run", "").replacen("cribble", env!("CARGO_BIN_EXE_cribble"), 1))])
+                .args([
+                    "-c",
+                    &format!(
+                        "{} --dry-run",
+                        line.replace(" --dry-run", "").replacen("cribble", env!("CARGO_BIN_EXE_cribble"), 1)
+                    ),
+                ])
                 .current_dir(place.dir.path())
                 .output()
                 .unwrap();
@@ -98,7 +110,8 @@ fn progress_as_json_lines_is_json_throughout() {
     let place = Place::with_pool(60, false);
     place.write("recipe.toml", RECIPE);
     let ran = place.run(&["run", "recipe.toml", "--out", "run", "--progress", "json"], 0);
-    let events: Vec<serde_json::Value> = ran.err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let events: Vec<serde_json::Value> =
+        ran.err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
     assert!(events.iter().all(|event| event["schema_version"] == 1));
     let count = |name: &str| events.iter().filter(|event| event["event"] == name).count();
     assert!(count("begin") > 5 && count("begin") == count("end"), "{}", ran.err);
@@ -116,7 +129,11 @@ fn quiet_is_quiet_and_verbose_names_phases() {
     let ran = place.run(&["run", "recipe.toml", "--out", "run", "-q"], 0);
     assert!(ran.err.is_empty() && !ran.out.is_empty(), "{}", ran.err);
     let ran = place.run(&["run", "recipe.toml", "--out", "run2", "-v"], 0);
-    assert!(ran.err.contains("01-filter judge: 3 tasks") && ran.err.contains("01-filter judge: done in"), "{}", ran.err);
+    assert!(
+        ran.err.contains("01-filter judge: 3 tasks") && ran.err.contains("01-filter judge: done in"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -140,8 +157,15 @@ fn colour_follows_option_then_environment() {
 fn a_reader_that_leaves_early_is_no_failure() {
     let place = Place::new();
     // The script is longer than a pipe holds, so the write meets the closed end.
-    let script = format!("{} completions zsh | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_cribble"));
-    let output = std::process::Command::new("bash").args(["-c", &script]).current_dir(place.dir.path()).output().unwrap();
+    let script = format!(
+        "{} completions zsh | head -c 1 > /dev/null; echo ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_cribble")
+    );
+    let output = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(place.dir.path())
+        .output()
+        .unwrap();
     let ran = Ran::new(output);
     assert_eq!((ran.out.trim(), ran.err.as_str()), ("0", ""));
 }

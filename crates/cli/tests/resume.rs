@@ -1,5 +1,6 @@
 //! Interruptions: killed at every commit point, stopped by Ctrl-C, killed again and again. The bytes are always those of a run that nobody
 //! disturbed.
+#![allow(clippy::unwrap_used)]
 mod common;
 
 use std::{
@@ -19,7 +20,11 @@ fn tiny() -> Place {
 
 fn count_commits(place: &Place) -> u64 {
     let file = place.path("count");
-    let ran = place.cribble(&["run", "recipe.toml", "--out", "whole"]).env("CRIBBLE_TEST_COUNT_COMMITS", &file).output().unwrap();
+    let ran = place
+        .cribble(&["run", "recipe.toml", "--out", "whole"])
+        .env("CRIBBLE_TEST_COUNT_COMMITS", &file)
+        .output()
+        .unwrap();
     let ran = Ran::new(ran);
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     std::fs::read_to_string(file).unwrap().parse().unwrap()
@@ -39,8 +44,14 @@ fn killed_at_every_commit_point_a_run_resumes_to_the_same_bytes() {
             }
             let out = format!("run{point}");
             let words = ["run", "recipe.toml", "--out", &out, "--threads", "1", "-qq"];
-            let killed = place.cribble(&words).env("CRIBBLE_TEST_KILL_AT", point.to_string()).output().unwrap();
-            assert_eq!(killed.status.code(), None, "point {point}: {}", String::from_utf8_lossy(&killed.stderr));
+            let killed =
+                place.cribble(&words).env("CRIBBLE_TEST_KILL_AT", point.to_string()).output().unwrap();
+            assert_eq!(
+                killed.status.code(),
+                None,
+                "point {point}: {}",
+                String::from_utf8_lossy(&killed.stderr)
+            );
             place.run(&words, 0);
             assert_same(&place.path("whole"), &place.path(&out));
             std::fs::remove_dir_all(place.path(&out)).unwrap();
@@ -79,12 +90,24 @@ fn a_killed_reshard_goes_on() {
     let place = tiny();
     place.run(&["run", "recipe.toml", "--out", "run"], 0);
     fn words(out: &str) -> [&str; 10] {
-        ["reshard", "--input", "pool/shards", "--subset", "run/subset.npy", "--output", out, "--shard-size", "3", "--allow-missing"]
+        [
+            "reshard",
+            "--input",
+            "pool/shards",
+            "--subset",
+            "run/subset.npy",
+            "--output",
+            out,
+            "--shard-size",
+            "3",
+            "--allow-missing",
+        ]
     }
     place.run(&words("whole"), 0);
     for point in 1.. {
         let out = format!("out{point}");
-        let killed = place.cribble(&words(&out)).env("CRIBBLE_TEST_KILL_AT", point.to_string()).output().unwrap();
+        let killed =
+            place.cribble(&words(&out)).env("CRIBBLE_TEST_KILL_AT", point.to_string()).output().unwrap();
         if killed.status.code() == Some(0) {
             assert!(point > 10, "only {point} commit points");
             break;
@@ -100,7 +123,8 @@ fn interrupted(place: &Place, words: &[&str], phase: &str, signals: usize) -> (O
     let mut child = place.cribble(words).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut said = String::new();
-    let begun = lines.by_ref().map(Result::unwrap).find(|line| line.contains("\"begin\"") && line.contains(phase));
+    let begun =
+        lines.by_ref().map(Result::unwrap).find(|line| line.contains("\"begin\"") && line.contains(phase));
     assert!(begun.is_some(), "no phase {phase}");
     for signal in 0..signals {
         if signal > 0 {
@@ -130,8 +154,24 @@ fn ctrl_c_stops_with_130_and_the_same_command_resumes() {
     let array = array_name(&place);
     let words = |out, iterations| {
         [
-            "cluster", "vectors.npy", "--ids", "ids.txt", "--embedding", &array, "--k", "1000,10", "--train-rows", "all", "--tolerance", "0",
-            "--iterations", iterations, "--out", out, "--progress", "json",
+            "cluster",
+            "vectors.npy",
+            "--ids",
+            "ids.txt",
+            "--embedding",
+            &array,
+            "--k",
+            "1000,10",
+            "--train-rows",
+            "all",
+            "--tolerance",
+            "0",
+            "--iterations",
+            iterations,
+            "--out",
+            out,
+            "--progress",
+            "json",
         ]
         .map(str::to_owned)
     };

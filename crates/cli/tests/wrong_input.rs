@@ -1,4 +1,5 @@
 //! Wrong input: each case has a clear error with its place, the right exit code, and nothing half-done.
+#![allow(clippy::unwrap_used)]
 mod common;
 
 use std::fs;
@@ -11,7 +12,12 @@ fn recipes_that_are_wrong_are_refused_before_anything_is_written() {
     for (from, to, message, hint) in [
         ("epsilon = ", "epsilonn = ", "unknown key `epsilonn`", "did you mean 'epsilon'?"),
         ("kind = \"dedup\"", "kind = \"dedupe\"", "unknown kind", "did you mean 'dedup'?"),
-        ("embedding = \"l14_img\"\nepsilon", "embedding = \"l14_imgs\"\nepsilon", "no embedding 'l14_imgs'", "did you mean 'l14_img'?"),
+        (
+            "embedding = \"l14_img\"\nepsilon",
+            "embedding = \"l14_imgs\"\nepsilon",
+            "no embedding 'l14_imgs'",
+            "did you mean 'l14_img'?",
+        ),
         ("original_width, ", "orignal_width, ", "orignal_width", "original_width"),
         ("fraction = [0.6, 0.3]", "fraction = 60", "fraction = 60 is outside 0 to 1", "share to KEEP"),
         ("fraction = [0.6, 0.3]", "", "neither fraction nor count", "fraction = 0.3"),
@@ -25,7 +31,9 @@ fn recipes_that_are_wrong_are_refused_before_anything_is_written() {
     place.write("recipe.toml", "this is no toml [");
     assert!(place.run(&["run", "recipe.toml", "--out", "run"], 2).err.contains("no TOML"));
     place.run(&["run", "none.toml", "--out", "run"], 1).error("none.toml", "cribble init");
-    place.run(&["prune", "pool/metadata", "--fraction", "0.5", "--out", "run"], 2).error("needs a cluster step", "--embedding");
+    place
+        .run(&["prune", "pool/metadata", "--fraction", "0.5", "--out", "run"], 2)
+        .error("needs a cluster step", "--embedding");
     place.run(&["filter", "pool/metadata", "--where", "x ==", "--out", "run"], 2);
     assert!(!place.path("run").exists());
 }
@@ -101,7 +109,9 @@ fn inputs_that_are_none_are_refused() {
         place.run(&["filter", input, "--where", "true", "--out", "run"], 1);
     }
     place.run(&["filter", "pool/metadata", "--where", "true", "--out", "run"], 0);
-    place.run(&["filter", "run", "--where", "true", "--out", "run2"], 2).error("is a run folder", "one recipe");
+    place
+        .run(&["filter", "run", "--where", "true", "--out", "run2"], 2)
+        .error("is a run folder", "one recipe");
     place.run(&["why", "pool", "00"], 1).error("no run folder", "--out");
     place.run(&["report", "pool"], 1).error("no run folder", "--out");
     assert!(!place.path("run2").exists());
@@ -132,9 +142,11 @@ fn sizes_at_the_edge_work() {
     assert_eq!(kept(&[&prune[..], &["--k", "500", "--fraction", "0.5"]].concat()), 30);
     assert_eq!(kept(&["prune", "pool/metadata", "--method", "random", "--count", "0"]), 0);
     assert_eq!(kept(&["filter", "pool/metadata", "--where", "false"]), 0);
-    let ran = place.run(&["cluster", "pool/metadata", "--embedding", "l14_img", "--k", "500", "--out", "k"], 0);
+    let ran =
+        place.run(&["cluster", "pool/metadata", "--embedding", "l14_img", "--k", "500", "--out", "k"], 0);
     assert!(ran.err.contains("k = 60 is used"), "{}", ran.err);
-    let error = place.run(&["prune", "pool/metadata", "--method", "random", "--count", "61", "--out", "c"], 1);
+    let error =
+        place.run(&["prune", "pool/metadata", "--method", "random", "--count", "61", "--out", "c"], 1);
     assert!(error.err.contains("61") && error.err.contains("60"), "{}", error.err);
 }
 
@@ -143,7 +155,10 @@ fn nothing_kept_flows_through_every_step() {
     let place = Place::with_pool(60, false);
     place.write("recipe.toml", RECIPE.replace(">= 200", ">= 100000"));
     let value = place.json(&["run", "recipe.toml", "--out", "run"], 0);
-    assert_eq!((&value["report"]["selection"]["kept"], &value["report"]["steps"][3]["seen"]), (&0.into(), &0.into()));
+    assert_eq!(
+        (&value["report"]["selection"]["kept"], &value["report"]["steps"][3]["seen"]),
+        (&0.into(), &0.into())
+    );
     assert_eq!(place.json(&["subset", "info", "run/subset.npy"], 0)["count"], 0);
 }
 
@@ -175,7 +190,8 @@ fn rows_that_cannot_be_judged_are_counted_listed_and_tolerated_to_a_degree() {
     write_array(&place, &rows);
     let checked = place.json(&["check", "vectors.npy", "--ids", "ids.txt"], 1);
     let array = checked["check"]["arrays"][0]["name"].as_str().unwrap();
-    let words = ["cluster", "vectors.npy", "--ids", "ids.txt", "--embedding", array, "--k", "3", "--out", "run"];
+    let words =
+        ["cluster", "vectors.npy", "--ids", "ids.txt", "--embedding", array, "--k", "3", "--out", "run"];
     let value = place.json(&words, 3);
     assert!(value["shortfalls"][0].as_str().unwrap().contains("2 of 50 rows could not be judged"), "{value}");
     let step = &value["report"]["steps"][0];

@@ -12,7 +12,9 @@ pub enum ExportFormat {
 
 /// `export`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble export runs/dbp --format sorted-clusters --out sorted\n  cribble export runs/dbp --format sorted-clusters --out sorted --json")]
+#[command(
+    before_long_help = "Examples:\n  cribble export runs/dbp --format sorted-clusters --out sorted\n  cribble export runs/dbp --format sorted-clusters --out sorted --json"
+)]
 pub struct ExportArgs {
     /// The run folder
     pub run: PathBuf,

@@ -5,7 +5,9 @@ use clap::Args;
 
 /// `check`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble check datacomp_small/metadata\n  cribble check embeddings.f32 --dim 768 --ids ids.txt")]
+#[command(
+    before_long_help = "Examples:\n  cribble check datacomp_small/metadata\n  cribble check embeddings.f32 --dim 768 --ids ids.txt"
+)]
 pub struct CheckArgs {
     /// The input: a file, a folder, a glob, a brace range or a `::` list
     pub input: String,
@@ -25,7 +27,9 @@ pub struct CheckArgs {
 
 /// `report`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble report runs/dbp\n  cribble report runs/dbp --json | jq .report.selection")]
+#[command(
+    before_long_help = "Examples:\n  cribble report runs/dbp\n  cribble report runs/dbp --json | jq .report.selection"
+)]
 pub struct ReportArgs {
     /// The run folder
     pub run: PathBuf,
@@ -33,7 +37,9 @@ pub struct ReportArgs {
 
 /// `why`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble why runs/dbp 8c1f03d2a9b84e6f90d1c7a25e3f6ae0\n  cribble why runs/dbp 8c1f03 --json")]
+#[command(
+    before_long_help = "Examples:\n  cribble why runs/dbp 8c1f03d2a9b84e6f90d1c7a25e3f6ae0\n  cribble why runs/dbp 8c1f03 --json"
+)]
 pub struct WhyArgs {
     /// The run folder
     pub run: PathBuf,
@@ -52,7 +58,9 @@ pub struct DoctorArgs {
 
 /// `init`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble init\n  cribble init recipes/mine.toml --input datacomp_small/metadata")]
+#[command(
+    before_long_help = "Examples:\n  cribble init\n  cribble init recipes/mine.toml --input datacomp_small/metadata"
+)]
 pub struct InitArgs {
     /// The file to write; one that exists is left alone
     #[arg(default_value = "recipe.toml")]
@@ -65,7 +73,9 @@ pub struct InitArgs {
 
 /// `completions`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble completions bash > ~/.cribble-completion.bash\n  cribble completions zsh > ~/.zfunc/_cribble")]
+#[command(
+    before_long_help = "Examples:\n  cribble completions bash > ~/.cribble-completion.bash\n  cribble completions zsh > ~/.zfunc/_cribble"
+)]
 pub struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,

@@ -15,7 +15,9 @@ pub enum Keys {
 
 /// `reshard`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble reshard --input shards --subset runs/dbp/subset.npy --output curated\n  cribble reshard --input 'a::b' --subset s.npy --output curated --keys uid")]
+#[command(
+    before_long_help = "Examples:\n  cribble reshard --input shards --subset runs/dbp/subset.npy --output curated\n  cribble reshard --input 'a::b' --subset s.npy --output curated --keys uid"
+)]
 pub struct ReshardArgs {
     /// Tars: a folder, a file, a glob, a brace range or a `::` list; may be given several times
     #[arg(long, required = true, value_name = "TARS")]

@@ -20,7 +20,9 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
 
 /// `run`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble run recipe.toml --out runs/dbp --memory 16G\n  cribble run recipe.toml --out runs/dbp --dry-run")]
+#[command(
+    before_long_help = "Examples:\n  cribble run recipe.toml --out runs/dbp --memory 16G\n  cribble run recipe.toml --out runs/dbp --dry-run"
+)]
 pub struct RunArgs {
     /// The recipe, a TOML file (`cribble init` writes one). Its relative paths are read from the current folder
     pub recipe: PathBuf,
@@ -39,7 +41,9 @@ pub struct RunArgs {
 
 /// `task`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble task runs/dbp --recipe recipe.toml\n  cribble task runs/dbp --step 02-dedup --phase assign --unit 3")]
+#[command(
+    before_long_help = "Examples:\n  cribble task runs/dbp --recipe recipe.toml\n  cribble task runs/dbp --step 02-dedup --phase assign --unit 3"
+)]
 pub struct TaskArgs {
     /// The run folder
     pub run: PathBuf,

@@ -5,7 +5,9 @@ use clap::{Args, Subcommand};
 
 /// `subset`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble subset info runs/dbp/subset.npy\n  cribble subset minus a.npy b.npy -o c.npy")]
+#[command(
+    before_long_help = "Examples:\n  cribble subset info runs/dbp/subset.npy\n  cribble subset minus a.npy b.npy -o c.npy"
+)]
 pub struct SubsetArgs {
     #[command(subcommand)]
     pub command: SubsetCommand,
@@ -15,22 +17,32 @@ pub struct SubsetArgs {
 #[derive(Debug, Subcommand)]
 pub enum SubsetCommand {
     /// Format, count, copies, order
-    #[command(before_long_help = "Examples:\n  cribble subset info subset.npy\n  cribble subset info subset.npy --json")]
+    #[command(
+        before_long_help = "Examples:\n  cribble subset info subset.npy\n  cribble subset info subset.npy --json"
+    )]
     Info {
         /// The subset file
         file: PathBuf,
     },
     /// What all of them share; of copies the fewest
-    #[command(before_long_help = "Examples:\n  cribble subset and a.npy b.npy -o both.npy\n  cribble subset and a.npy b.csv c.parquet -o all.npy")]
+    #[command(
+        before_long_help = "Examples:\n  cribble subset and a.npy b.npy -o both.npy\n  cribble subset and a.npy b.csv c.parquet -o all.npy"
+    )]
     And(Combination),
     /// What any of them has; of copies the most
-    #[command(before_long_help = "Examples:\n  cribble subset or a.npy b.npy -o either.npy\n  cribble subset or monday.txt tuesday.txt -o week.npy")]
+    #[command(
+        before_long_help = "Examples:\n  cribble subset or a.npy b.npy -o either.npy\n  cribble subset or monday.txt tuesday.txt -o week.npy"
+    )]
     Or(Combination),
     /// The first less the others; copies are subtracted
-    #[command(before_long_help = "Examples:\n  cribble subset minus a.npy b.npy -o rest.npy\n  cribble subset minus pool.npy test-set.txt -o train.npy")]
+    #[command(
+        before_long_help = "Examples:\n  cribble subset minus a.npy b.npy -o rest.npy\n  cribble subset minus pool.npy test-set.txt -o train.npy"
+    )]
     Minus(Combination),
     /// Some of it, by seed: a smaller sample lies inside every larger one
-    #[command(before_long_help = "Examples:\n  cribble subset sample a.npy --fraction 0.1 -o tenth.npy\n  cribble subset sample a.npy --count 100000 --seed 7 -o some.npy")]
+    #[command(
+        before_long_help = "Examples:\n  cribble subset sample a.npy --fraction 0.1 -o tenth.npy\n  cribble subset sample a.npy --count 100000 --seed 7 -o some.npy"
+    )]
     Sample {
         /// The subset file
         file: PathBuf,
@@ -47,7 +59,9 @@ pub enum SubsetCommand {
         target: Target,
     },
     /// The same uids in another format
-    #[command(before_long_help = "Examples:\n  cribble subset convert pruned_trie.txt -o subset.npy\n  cribble subset convert subset.npy -o subset.csv")]
+    #[command(
+        before_long_help = "Examples:\n  cribble subset convert pruned_trie.txt -o subset.npy\n  cribble subset convert subset.npy -o subset.csv"
+    )]
     Convert {
         /// The subset file
         file: PathBuf,

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use cribble_core::{
-    Cells, ClusterOptions, DedupMode, DedupOptions, Density, Error, Exact, FilterOptions, InputOptions, Keep, OneOrMany,
-    PruneMethod, PruneOptions, Result, Scope, StepOptions, TrainRows,
+    Cells, ClusterOptions, DedupMode, DedupOptions, Density, Error, Exact, FilterOptions, InputOptions, Keep,
+    OneOrMany, PruneMethod, PruneOptions, Result, Scope, StepOptions, TrainRows,
 };
 
 use super::RunningArgs;
@@ -62,7 +62,9 @@ fn one_or_many<T: Copy>(values: &[T]) -> OneOrMany<T> {
 
 /// `filter`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble filter pool --where 'clip_l14_similarity_score > 0.25' --out runs/a\n  cribble filter pool --where 'true' --compute 'n=length(text)' --out runs/b")]
+#[command(
+    before_long_help = "Examples:\n  cribble filter pool --where 'clip_l14_similarity_score > 0.25' --out runs/a\n  cribble filter pool --where 'true' --compute 'n=length(text)' --out runs/b"
+)]
 pub struct FilterArgs {
     #[command(flatten)]
     pub verb: VerbArgs,
@@ -82,7 +84,8 @@ impl FilterArgs {
         let mut options = FilterOptions { condition: self.condition.clone(), ..FilterOptions::default() };
         for text in &self.compute {
             let (name, expression) = text.split_once('=').ok_or_else(|| {
-                Error::usage(format!("--compute '{text}' has no name")).with_hint("write --compute 'name=expression'")
+                Error::usage(format!("--compute '{text}' has no name"))
+                    .with_hint("write --compute 'name=expression'")
             })?;
             if options.compute.insert(name.trim().into(), expression.trim().into()).is_some() {
                 return Err(Error::usage(format!("--compute names '{}' twice", name.trim())));
@@ -94,7 +97,9 @@ impl FilterArgs {
 
 /// `dedup`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble dedup pool --embedding l14_img --epsilon 0.05 --out runs/dedup\n  cribble dedup pool --embedding l14_img --keep best:width --out runs/dedup")]
+#[command(
+    before_long_help = "Examples:\n  cribble dedup pool --embedding l14_img --epsilon 0.05 --out runs/dedup\n  cribble dedup pool --embedding l14_img --keep best:width --out runs/dedup"
+)]
 pub struct DedupArgs {
     #[command(flatten)]
     pub verb: VerbArgs,
@@ -160,7 +165,9 @@ impl DedupArgs {
 
 /// `cluster`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble cluster pool --embedding l14_img --k 500 --out runs/k500\n  cribble cluster pool --embedding l14_img --k 100,300,1000 --out runs/elbow")]
+#[command(
+    before_long_help = "Examples:\n  cribble cluster pool --embedding l14_img --k 500 --out runs/k500\n  cribble cluster pool --embedding l14_img --k 100,300,1000 --out runs/elbow"
+)]
 pub struct ClusterArgs {
     #[command(flatten)]
     pub verb: VerbArgs,
@@ -206,7 +213,9 @@ impl ClusterArgs {
 
 /// `prune`.
 #[derive(Debug, Args)]
-#[command(before_long_help = "Examples:\n  cribble prune pool --embedding l14_img --fraction 0.3 --out runs/dbp\n  cribble prune pool --method random --count 100000 --out runs/random")]
+#[command(
+    before_long_help = "Examples:\n  cribble prune pool --embedding l14_img --fraction 0.3 --out runs/dbp\n  cribble prune pool --method random --count 100000 --out runs/random"
+)]
 pub struct PruneArgs {
     #[command(flatten)]
     pub verb: VerbArgs,

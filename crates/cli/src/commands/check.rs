@@ -23,7 +23,9 @@ pub fn run(settings: &Settings, args: &CheckArgs) -> Result<u8> {
     let report = check(&dataset, &options)?;
     let code = if report.is_sound() { super::DONE } else { ErrorKind::Input.exit_code() };
     if settings.json {
-        settings.terminal.out_json("check", json!({ "sound": report.is_sound(), "exit_code": code, "check": report }));
+        settings
+            .terminal
+            .out_json("check", json!({ "sound": report.is_sound(), "exit_code": code, "check": report }));
     } else {
         settings.terminal.out(&render(&report));
     }
@@ -40,11 +42,18 @@ fn render(report: &CheckReport) -> String {
         ("rows", text::count(report.rows)),
         ("uids", uids(report)),
     ];
-    let columns: Vec<String> =
-        report.columns.iter().take(MOST_COLUMNS).map(|column| format!("{} ({})", column.name, column.kind)).collect();
+    let columns: Vec<String> = report
+        .columns
+        .iter()
+        .take(MOST_COLUMNS)
+        .map(|column| format!("{} ({})", column.name, column.kind))
+        .collect();
     let more = report.columns.len().saturating_sub(MOST_COLUMNS);
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-    rows.push(("columns", format!("{}{more}", if columns.is_empty() { "none".into() } else { columns.join(", ") })));
+    rows.push((
+        "columns",
+        format!("{}{more}", if columns.is_empty() { "none".into() } else { columns.join(", ") }),
+    ));
     if report.arrays.is_empty() {
         rows.push(("arrays", "none".into()));
     }
@@ -70,14 +79,19 @@ fn render(report: &CheckReport) -> String {
         ));
     }
     rows.push(("fingerprint", report.fingerprint.clone()));
-    let cells: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let cells: Vec<Vec<String>> =
+        rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     text::table(&cells, &[false, false])
 }
 
 fn shards(report: &CheckReport) -> String {
     let mut line = text::count(report.shards);
     if report.shards > 0 {
-        line += &format!(" of {} to {}", text::count(report.smallest_shard_rows), text::counted(report.largest_shard_rows, "row", "rows"));
+        line += &format!(
+            " of {} to {}",
+            text::count(report.smallest_shard_rows),
+            text::counted(report.largest_shard_rows, "row", "rows")
+        );
     }
     if report.empty_shards > 0 {
         line += &format!(", {} empty", text::count(report.empty_shards));
@@ -99,7 +113,12 @@ fn array(array: &ArrayReport) -> String {
         let unit = if array.unit == array.sampled {
             "all of unit length".to_owned()
         } else {
-            format!("{} of unit length, lengths {:.3} to {:.3}", text::count(array.unit), array.smallest_norm, array.largest_norm)
+            format!(
+                "{} of unit length, lengths {:.3} to {:.3}",
+                text::count(array.unit),
+                array.smallest_norm,
+                array.largest_norm
+            )
         };
         line += &format!("; of {} looked at {unit}", text::counted(array.sampled, "row", "rows"));
     }
@@ -116,12 +135,14 @@ fn array(array: &ArrayReport) -> String {
 fn faults(report: &CheckReport) -> Vec<String> {
     let mut faults = Vec::new();
     for one in &report.duplicates.first {
-        let places: Vec<String> = one.places.iter().map(|place| format!("shard {} row {}", place.shard, place.row)).collect();
+        let places: Vec<String> =
+            one.places.iter().map(|place| format!("shard {} row {}", place.shard, place.row)).collect();
         faults.push(format!("uid {} occurs {} times: {}", one.uid, one.times, places.join(", ")));
     }
     let unlisted = report.duplicates.uids.saturating_sub(report.duplicates.first.len() as u64);
     if unlisted > 0 {
-        faults.push(format!("{} occur more than once", text::counted(unlisted, "further uid", "further uids")));
+        faults
+            .push(format!("{} occur more than once", text::counted(unlisted, "further uid", "further uids")));
     }
     for score in &report.alignment.scores {
         faults.extend(score.unaligned.iter().map(|shard| shard.message.clone()));

@@ -13,7 +13,10 @@ pub fn run(settings: &Settings, args: &CompletionsArgs) -> Result<u8> {
     clap_complete::generate(args.shell, &mut Cli::command(), "cribble", &mut script);
     if settings.json {
         let script = String::from_utf8_lossy(&script);
-        settings.terminal.out_json("completions", serde_json::json!({ "shell": args.shell.to_string(), "script": script }));
+        settings.terminal.out_json(
+            "completions",
+            serde_json::json!({ "shell": args.shell.to_string(), "script": script }),
+        );
     } else {
         settings.terminal.out_bytes(&script);
     }

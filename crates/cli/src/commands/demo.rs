@@ -26,9 +26,17 @@ pub fn run(settings: &Settings, args: &DemoArgs) -> Result<u8> {
     let recipe_text = recipe(&pool, &options)?;
     let known = PoolSummary::open(&pool).map_err(planted::demo_error)?;
     if settings.dry_run && known.is_none() {
-        let what = format!("would make a pool of {} in {}, then run {}", rows(&options), pool.display(), recipe_file.display());
+        let what = format!(
+            "would make a pool of {} in {}, then run {}",
+            rows(&options),
+            pool.display(),
+            recipe_file.display()
+        );
         if settings.json {
-            settings.terminal.out_json("demo", json!({ "dry_run": true, "exit_code": 0, "pool": options, "recipe": recipe_text }));
+            settings.terminal.out_json(
+                "demo",
+                json!({ "dry_run": true, "exit_code": 0, "pool": options, "recipe": recipe_text }),
+            );
         } else {
             settings.terminal.out(&format!("{what}:\n\n{recipe_text}"));
         }
@@ -128,10 +136,17 @@ fn recipe(pool: &Path, options: &PoolOptions) -> Result<String> {
     };
     let names = |name: &str| options.arrays.iter().any(|ArraySpec { name: array, .. }| array == name);
     let embedding = if names("l14_img") { "l14_img" } else { "b32_img" };
-    let images = if options.images { format!("images = {}", path("shards")?) } else { "# no images in this pool".into() };
+    let images = if options.images {
+        format!("images = {}", path("shards")?)
+    } else {
+        "# no images in this pool".into()
+    };
     let text = TEMPLATE
         .replace("EMBEDDING", embedding)
-        .replace("SCORE", if embedding == "l14_img" { "clip_l14_similarity_score" } else { "clip_b32_similarity_score" })
+        .replace(
+            "SCORE",
+            if embedding == "l14_img" { "clip_l14_similarity_score" } else { "clip_b32_similarity_score" },
+        )
         .replace("CLUSTERS", &(options.rows / 200).clamp(1, 500).to_string())
         .replace("SHARDS", if options.images { "true" } else { "false" })
         // Paths come last: no word of theirs is taken for a blank to be filled.
@@ -145,12 +160,22 @@ fn say_next(settings: &Settings, folder: &Path, has_shards: bool) {
     let at = |name: &str| quote(&folder.join(name).display().to_string());
     let mut lines = vec![
         format!("open {} in a browser", folder.join("run/report.html").display()),
-        format!("change {} and: cribble run {} --out {}", folder.join("recipe.toml").display(), at("recipe.toml"), at("run")),
+        format!(
+            "change {} and: cribble run {} --out {}",
+            folder.join("recipe.toml").display(),
+            at("recipe.toml"),
+            at("run")
+        ),
         format!("cribble check {}", at("pool/metadata")),
         format!("cribble subset info {}", at("run/subset.npy")),
     ];
     if has_shards {
-        let own = format!("cribble reshard --input {} --subset {} --output {} --keys uid --allow-missing", at("pool/shards"), at("run/subset.npy"), at("curated"));
+        let own = format!(
+            "cribble reshard --input {} --subset {} --output {} --keys uid --allow-missing",
+            at("pool/shards"),
+            at("run/subset.npy"),
+            at("curated")
+        );
         lines.push(own);
     }
     settings.terminal.say(&format!("next: {}", lines.join("\n      ")));
@@ -170,7 +195,10 @@ mod tests {
             (PoolOptions::big(2_000_000), "b32_img", 500),
         ] {
             let recipe = Recipe::parse(&recipe(Path::new("it's \"here\""), &options).unwrap()).unwrap();
-            assert_eq!((recipe.input.images.is_some(), recipe.output.shards), (options.images, options.images));
+            assert_eq!(
+                (recipe.input.images.is_some(), recipe.output.shards),
+                (options.images, options.images)
+            );
             let Some(StepOptions::Cluster(cluster)) =
                 recipe.steps.iter().map(|step| &step.options).find(|options| options.kind() == "cluster")
             else {

@@ -34,7 +34,12 @@ struct Finding {
 }
 
 fn finding(what: &'static str, level: Level, found: impl Into<String>, hint: Option<&str>) -> Finding {
-    Finding { what, level, found: found.into(), hint: (level != Level::Ok).then(|| hint.map(str::to_owned)).flatten() }
+    Finding {
+        what,
+        level,
+        found: found.into(),
+        hint: (level != Level::Ok).then(|| hint.map(str::to_owned)).flatten(),
+    }
 }
 
 /// Looks at the machine.
@@ -54,7 +59,9 @@ pub fn run(settings: &Settings, args: &DoctorArgs) -> Result<u8> {
     let sick = findings.iter().any(|finding| finding.level == Level::Problem);
     let code = u8::from(sick);
     if settings.json {
-        settings.terminal.out_json("doctor", json!({ "fit": !sick, "exit_code": code, "findings": findings }));
+        settings
+            .terminal
+            .out_json("doctor", json!({ "fit": !sick, "exit_code": code, "findings": findings }));
         return Ok(code);
     }
     let mut rows = Vec::new();
@@ -87,9 +94,19 @@ fn processor() -> Finding {
         .into_iter()
         .flatten()
         .collect();
-        let level = if features.contains(&"avx2") && features.contains(&"fma") { Level::Ok } else { Level::Warning };
-        let found = if features.is_empty() { "x86-64 without vector extensions".to_owned() } else { format!("x86-64 with {}", features.join(", ")) };
-        finding("processor", level, found, Some("without avx2 and fma the search for duplicates is several times slower"))
+        let level =
+            if features.contains(&"avx2") && features.contains(&"fma") { Level::Ok } else { Level::Warning };
+        let found = if features.is_empty() {
+            "x86-64 without vector extensions".to_owned()
+        } else {
+            format!("x86-64 with {}", features.join(", "))
+        };
+        finding(
+            "processor",
+            level,
+            found,
+            Some("without avx2 and fma the search for duplicates is several times slower"),
+        )
     }
     #[cfg(not(target_arch = "x86_64"))]
     finding("processor", Level::Ok, std::env::consts::ARCH, None)
@@ -98,7 +115,11 @@ fn processor() -> Finding {
 fn cores(threads: usize) -> Finding {
     let available = std::thread::available_parallelism().map_or(1, usize::from);
     let quota = cpu_quota();
-    let mut found = format!("{} of {} used", text::counted(threads as u64, "thread", "threads"), text::counted(available as u64, "core", "cores"));
+    let mut found = format!(
+        "{} of {} used",
+        text::counted(threads as u64, "thread", "threads"),
+        text::counted(available as u64, "core", "cores")
+    );
     if let Some(quota) = quota {
         found += &format!(", the container may use {quota:.1}");
     }
@@ -117,11 +138,21 @@ fn cpu_quota() -> Option<f64> {
 fn memory(ceiling: u64) -> Finding {
     let free = available_memory();
     if free == 0 {
-        return finding("memory", Level::Warning, "the system does not say", Some("give --memory, else 4 GiB are taken for free"));
+        return finding(
+            "memory",
+            Level::Warning,
+            "the system does not say",
+            Some("give --memory, else 4 GiB are taken for free"),
+        );
     }
     let found = format!("{} free, ceiling {}", text::bytes(free), text::bytes(ceiling));
     if ceiling > free {
-        return finding("memory", Level::Warning, found, Some("the ceiling is above what is free: lower --memory"));
+        return finding(
+            "memory",
+            Level::Warning,
+            found,
+            Some("the ceiling is above what is free: lower --memory"),
+        );
     }
     let level = if free < MEMORY_WANTED { Level::Warning } else { Level::Ok };
     finding("memory", level, found, Some("under 2 GiB large inputs take more passes"))
@@ -132,8 +163,19 @@ fn open_files() -> Finding {
     match limit.current {
         None => finding("open files", Level::Ok, "no limit", None),
         Some(files) => {
-            let level = if files < 64 { Level::Problem } else if files < FILES_WANTED { Level::Warning } else { Level::Ok };
-            finding("open files", level, format!("limit {}", text::count(files)), Some("raise it with `ulimit -n 4096`"))
+            let level = if files < 64 {
+                Level::Problem
+            } else if files < FILES_WANTED {
+                Level::Warning
+            } else {
+                Level::Ok
+            };
+            finding(
+                "open files",
+                level,
+                format!("limit {}", text::count(files)),
+                Some("raise it with `ulimit -n 4096`"),
+            )
         }
     }
 }
@@ -142,16 +184,37 @@ fn disk(what: &'static str, folder: &Path) -> Finding {
     let name = folder.display();
     let stat = match rustix::fs::statvfs(folder) {
         Ok(stat) => stat,
-        Err(error) => return finding(what, Level::Problem, format!("{name}: {error}"), Some("make the folder, or name another")),
+        Err(error) => {
+            return finding(
+                what,
+                Level::Problem,
+                format!("{name}: {error}"),
+                Some("make the folder, or name another"),
+            );
+        }
     };
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-    let found = format!("{name}: {} free{}", text::bytes(free), file_system(folder).map_or_else(String::new, |kind| format!(" on {kind}")));
+    let found = format!(
+        "{name}: {} free{}",
+        text::bytes(free),
+        file_system(folder).map_or_else(String::new, |kind| format!(" on {kind}"))
+    );
     let is_writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
     if !is_writable {
-        return finding(what, Level::Problem, format!("{found}, not writable"), Some("name another folder with --out"));
+        return finding(
+            what,
+            Level::Problem,
+            format!("{found}, not writable"),
+            Some("name another folder with --out"),
+        );
     }
     let level = if free < DISK_WANTED { Level::Warning } else { Level::Ok };
-    finding(what, level, found, Some("step tables take about 60 bytes a row and step, tars as much as their samples"))
+    finding(
+        what,
+        level,
+        found,
+        Some("step tables take about 60 bytes a row and step, tars as much as their samples"),
+    )
 }
 
 /// The kind of file system that a folder lies on: the longest mount point that it begins with.

@@ -26,18 +26,28 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
     }
     let dataset = session::open_input(settings, &recipe.input)?;
     if settings.dry_run {
-        settings.terminal.say(&format!("would write the clusters of {} to {}", args.run.display(), args.out.display()));
+        settings.terminal.say(&format!(
+            "would write the clusters of {} to {}",
+            args.run.display(),
+            args.out.display()
+        ));
         return Ok(super::DONE);
     }
     let export = match args.format {
-        ExportFormat::SortedClusters => {
-            sorted_clusters(&run, &dataset, &args.out, settings.limits.memory, settings.reporter.as_ref(), &CANCEL)?
-        }
+        ExportFormat::SortedClusters => sorted_clusters(
+            &run,
+            &dataset,
+            &args.out,
+            settings.limits.memory,
+            settings.reporter.as_ref(),
+            &CANCEL,
+        )?,
     };
     if settings.json {
         settings.terminal.out_json("export", json!({ "exit_code": 0, "export": export }));
     } else {
-        let without = if export.assignments { "" } else { " (without nearest_cent.npy: some rows are in no cluster)" };
+        let without =
+            if export.assignments { "" } else { " (without nearest_cent.npy: some rows are in no cluster)" };
         settings.terminal.say(&format!(
             "wrote {} clusters with {} rows of {} to {}{without}",
             export.clusters,

@@ -10,17 +10,23 @@ const TEMPLATE: &str = include_str!("init.toml");
 pub fn run(settings: &Settings, args: &InitArgs) -> Result<u8> {
     let text = recipe(&args.input)?;
     if args.file.exists() {
-        return Err(Error::usage(format!("{} is there already", args.file.display())).with_hint("name another file"));
+        return Err(
+            Error::usage(format!("{} is there already", args.file.display())).with_hint("name another file")
+        );
     }
     if !settings.dry_run {
         cribble_io::write_file(&args.file, text.as_bytes())?;
     }
     let file = args.file.display().to_string();
     if settings.json {
-        settings.terminal.out_json("init", json!({ "wrote": file, "dry_run": settings.dry_run, "exit_code": 0 }));
+        settings
+            .terminal
+            .out_json("init", json!({ "wrote": file, "dry_run": settings.dry_run, "exit_code": 0 }));
     }
     let verb = if settings.dry_run { "would write" } else { "wrote" };
-    settings.terminal.say(&format!("{verb} {file}; next: cribble run {} --out runs/first --dry-run", quote(&file)));
+    settings
+        .terminal
+        .say(&format!("{verb} {file}; next: cribble run {} --out runs/first --dry-run", quote(&file)));
     Ok(super::DONE)
 }
 
@@ -51,15 +57,18 @@ mod tests {
         for step in parsed.steps {
             match step.options {
                 StepOptions::Dedup(dedup) => {
-                    let defaults = DedupOptions { embedding: dedup.embedding.clone(), ..DedupOptions::default() };
+                    let defaults =
+                        DedupOptions { embedding: dedup.embedding.clone(), ..DedupOptions::default() };
                     assert_eq!(dedup, defaults);
                 }
                 StepOptions::Cluster(cluster) => {
-                    let defaults = ClusterOptions { embedding: cluster.embedding.clone(), ..ClusterOptions::default() };
+                    let defaults =
+                        ClusterOptions { embedding: cluster.embedding.clone(), ..ClusterOptions::default() };
                     assert_eq!(cluster, defaults);
                 }
                 StepOptions::Prune(prune) => {
-                    let defaults = PruneOptions { fraction: prune.fraction.clone(), ..PruneOptions::default() };
+                    let defaults =
+                        PruneOptions { fraction: prune.fraction.clone(), ..PruneOptions::default() };
                     assert_eq!(prune, defaults);
                 }
                 _ => {}

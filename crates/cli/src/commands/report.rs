@@ -15,7 +15,9 @@ pub fn run(settings: &Settings, args: &ReportArgs) -> Result<u8> {
     let report = match finished {
         Some(report) => report,
         None => {
-            settings.terminal.note("the run is not finished: only its complete steps are shown, and no file is written");
+            settings
+                .terminal
+                .note("the run is not finished: only its complete steps are shown, and no file is written");
             so_far(&run)?
         }
     };

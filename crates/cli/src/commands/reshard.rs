@@ -33,9 +33,15 @@ pub fn run(settings: &Settings, args: &ReshardArgs) -> Result<u8> {
     };
     interrupt::install(&settings.terminal)?;
     let report = reshard(&options, &*settings.reporter, &interrupt::CANCEL).map_err(interrupt::resumable)?;
-    let code = if report.is_complete() || args.allow_missing { super::DONE } else { ErrorKind::Incomplete.exit_code() };
+    let code = if report.is_complete() || args.allow_missing {
+        super::DONE
+    } else {
+        ErrorKind::Incomplete.exit_code()
+    };
     if settings.json {
-        settings.terminal.out_json("reshard", json!({ "output": args.output, "exit_code": code, "report": report }));
+        settings
+            .terminal
+            .out_json("reshard", json!({ "output": args.output, "exit_code": code, "report": report }));
     } else {
         settings.terminal.out(&table(&report));
     }
@@ -57,7 +63,8 @@ pub fn run(settings: &Settings, args: &ReshardArgs) -> Result<u8> {
 
 /// One line on what was copied, and every warning.
 pub fn say(settings: &Settings, report: &ReshardReport) {
-    let (what, samples) = if report.dry_run { ("Would reshard", report.found) } else { ("Resharded", report.written) };
+    let (what, samples) =
+        if report.dry_run { ("Would reshard", report.found) } else { ("Resharded", report.written) };
     let mut line = format!(
         "{} {} into {}, {}",
         settings.terminal.bold(what),
@@ -66,8 +73,11 @@ pub fn say(settings: &Settings, report: &ReshardReport) {
         text::bytes(report.bytes),
     );
     if report.missing > 0 {
-        let causes: Vec<String> =
-            report.missing_by_cause.iter().map(|(cause, count)| format!("{} {cause}", text::count(*count))).collect();
+        let causes: Vec<String> = report
+            .missing_by_cause
+            .iter()
+            .map(|(cause, count)| format!("{} {cause}", text::count(*count)))
+            .collect();
         line += &format!("; {} missing ({})", text::count(report.missing), causes.join(", "));
     }
     settings.terminal.say(&line);

@@ -87,7 +87,8 @@ pub fn as_json(job: &Job, finished: &Finished, code: u8) -> serde_json::Value {
     let mut report = finished.report.clone();
     // Pictures belong into files.
     report.examples.clear();
-    let subsets: Vec<_> = finished.subsets.iter().map(|(label, count)| json!({ "label": label, "count": count })).collect();
+    let subsets: Vec<_> =
+        finished.subsets.iter().map(|(label, count)| json!({ "label": label, "count": count })).collect();
     json!({
         "out": job.out,
         "finished": true,
@@ -106,7 +107,8 @@ pub fn summary(settings: &Settings, job: &Job, finished: &Finished) {
     let report = &finished.report;
     let (kept, seen) = (report.selection.kept, report.selection.seen);
     let errors: u64 = report.steps.iter().map(|step| step.counts.errors_total()).sum();
-    let errors = if errors > 0 { format!(", {}", text::counted(errors, "error", "errors")) } else { String::new() };
+    let errors =
+        if errors > 0 { format!(", {}", text::counted(errors, "error", "errors")) } else { String::new() };
     terminal.say(&format!(
         "{} {} of {} in {} ({}){errors}",
         terminal.bold("Kept"),
@@ -137,7 +139,12 @@ pub fn summary(settings: &Settings, job: &Job, finished: &Finished) {
 }
 
 fn plan_text(plan: &cribble_pipeline::Plan) -> String {
-    let mut text = format!("reads   {}, {}\nwrites  {}\n", plan.input, text::counted(plan.rows, "row", "rows"), plan.out);
+    let mut text = format!(
+        "reads   {}, {}\nwrites  {}\n",
+        plan.input,
+        text::counted(plan.rows, "row", "rows"),
+        plan.out
+    );
     for step in &plan.steps {
         text += &format!("{:<6}  {}  ({})\n", step.action, step.folder, step.phases.join("; "));
         for note in &step.notes {

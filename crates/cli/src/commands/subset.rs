@@ -2,23 +2,26 @@
 use std::path::{Path, PathBuf};
 
 use cribble_core::{Error, Result};
-use cribble_outputs::subset_algebra::{AlgebraOptions, AlgebraReport, Amount, Combine, combine, convert, info, sample};
+use cribble_outputs::subset_algebra::{
+    AlgebraOptions, AlgebraReport, Amount, Combine, combine, convert, info, sample,
+};
 use serde_json::{Value, json};
 
-use crate::{
-    args::SubsetCommand,
-    finish::sorting_memory,
-    settings::Settings,
-    text,
-};
+use crate::{args::SubsetCommand, finish::sorting_memory, settings::Settings, text};
 
 /// Runs one operation.
 pub fn run(settings: &Settings, command: &SubsetCommand) -> Result<u8> {
     match command {
         SubsetCommand::Info { file } => show_info(settings, file),
-        SubsetCommand::And(both) => write(settings, &both.target.output, &both.files, |o| combine(Combine::And, &both.files, o)),
-        SubsetCommand::Or(both) => write(settings, &both.target.output, &both.files, |o| combine(Combine::Or, &both.files, o)),
-        SubsetCommand::Minus(both) => write(settings, &both.target.output, &both.files, |o| combine(Combine::Minus, &both.files, o)),
+        SubsetCommand::And(both) => {
+            write(settings, &both.target.output, &both.files, |o| combine(Combine::And, &both.files, o))
+        }
+        SubsetCommand::Or(both) => {
+            write(settings, &both.target.output, &both.files, |o| combine(Combine::Or, &both.files, o))
+        }
+        SubsetCommand::Minus(both) => {
+            write(settings, &both.target.output, &both.files, |o| combine(Combine::Minus, &both.files, o))
+        }
         SubsetCommand::Sample { file, fraction, count, seed, target } => {
             let amount = match (fraction, count) {
                 (Some(fraction), _) => Amount::Fraction(*fraction),
@@ -27,7 +30,9 @@ pub fn run(settings: &Settings, command: &SubsetCommand) -> Result<u8> {
             };
             write(settings, &target.output, std::slice::from_ref(file), |o| sample(file, amount, *seed, o))
         }
-        SubsetCommand::Convert { file, target } => write(settings, &target.output, std::slice::from_ref(file), |o| convert(file, o)),
+        SubsetCommand::Convert { file, target } => {
+            write(settings, &target.output, std::slice::from_ref(file), |o| convert(file, o))
+        }
     }
 }
 
@@ -44,7 +49,8 @@ fn show_info(settings: &Settings, file: &Path) -> Result<u8> {
         Some(row) => format!("not sorted: row {row} is smaller than the row before it"),
     };
     let none = || "–".to_owned();
-    let format = serde_json::to_value(info.facts.format).ok().and_then(|value| value.as_str().map(str::to_owned));
+    let format =
+        serde_json::to_value(info.facts.format).ok().and_then(|value| value.as_str().map(str::to_owned));
     let rows = [
         ("format", format.unwrap_or_else(none)),
         ("uids", text::count(info.facts.count)),
@@ -54,7 +60,9 @@ fn show_info(settings: &Settings, file: &Path) -> Result<u8> {
         ("smallest", info.smallest.unwrap_or_else(none)),
         ("largest", info.largest.unwrap_or_else(none)),
     ];
-    settings.terminal.out(&text::table(&rows.map(|(name, value)| vec![name.to_owned(), value]), &[false, false]));
+    settings
+        .terminal
+        .out(&text::table(&rows.map(|(name, value)| vec![name.to_owned(), value]), &[false, false]));
     Ok(super::DONE)
 }
 
@@ -73,14 +81,20 @@ fn write(
         }
         settings.terminal.say(&format!("would write {}; nothing was written", output.display()));
         if settings.json {
-            settings.terminal.out_json("subset", json!({ "dry_run": true, "output": output, "exit_code": 0 }));
+            settings
+                .terminal
+                .out_json("subset", json!({ "dry_run": true, "output": output, "exit_code": 0 }));
         }
         return Ok(super::DONE);
     }
     if let Some(same) = inputs.iter().find(|input| same_file(input, output)) {
-        return Err(Error::usage(format!("{} would be read and written at once", same.display())).with_hint("name another file with -o"));
+        return Err(Error::usage(format!("{} would be read and written at once", same.display()))
+            .with_hint("name another file with -o"));
     }
-    let options = AlgebraOptions { memory_bytes: sorting_memory(settings.limits.memory), ..AlgebraOptions::new(output) };
+    let options = AlgebraOptions {
+        memory_bytes: sorting_memory(settings.limits.memory),
+        ..AlgebraOptions::new(output)
+    };
     let report = operation(&options)?;
     for warning in &report.warnings {
         settings.terminal.warn(warning);

@@ -45,24 +45,36 @@ pub fn run(settings: &Settings, args: &TaskArgs) -> Result<u8> {
     let ready = executor.ready(&run)?;
     let folder = |index: usize| run.manifest.steps[index].folder.as_str();
     if settings.json {
-        let tasks: Vec<_> =
-            ready.iter().map(|(index, phase, unit)| json!({ "step": folder(*index), "phase": phase, "unit": unit })).collect();
+        let tasks: Vec<_> = ready
+            .iter()
+            .map(|(index, phase, unit)| json!({ "step": folder(*index), "phase": phase, "unit": unit }))
+            .collect();
         settings.terminal.out_json("task", json!({ "run": args.run, "ready": tasks, "exit_code": 0 }));
         return Ok(super::DONE);
     }
     let path = quote(&args.run.display().to_string());
     for (index, phase, unit) in &ready {
-        settings.terminal.out(&format!("cribble task {path} --step {} --phase {phase} --unit {unit}", folder(*index)));
+        settings
+            .terminal
+            .out(&format!("cribble task {path} --step {} --phase {phase} --unit {unit}", folder(*index)));
     }
     if ready.is_empty() {
-        settings.terminal.say(&format!("no task is left; `cribble run {path}/recipe.toml --out {path}` writes the rest"));
+        settings
+            .terminal
+            .say(&format!("no task is left; `cribble run {path}/recipe.toml --out {path}` writes the rest"));
     }
     Ok(super::DONE)
 }
 
 /// Whether a task is done already, judged by what is ready: a phase begins when all before it are done. Tasks that no run has, and tasks whose
 /// time has not come, are errors.
-fn is_done(opened: &Opened, ready: &[(usize, &'static str, u32)], index: usize, phase: &str, unit: u32) -> Result<bool> {
+fn is_done(
+    opened: &Opened,
+    ready: &[(usize, &'static str, u32)],
+    index: usize,
+    phase: &str,
+    unit: u32,
+) -> Result<bool> {
     let phases = opened.steps[index].phases();
     let place_of = |name: &str| phases.iter().position(|phase| phase.name == name);
     let place = place_of(phase).ok_or_else(|| {
@@ -75,13 +87,18 @@ fn is_done(opened: &Opened, ready: &[(usize, &'static str, u32)], index: usize, 
         UnitKind::Bucket => None,
     };
     if units.is_some_and(|units| u64::from(unit) >= units) {
-        return Err(Error::usage(format!("phase '{phase}' has no unit {unit}: there are {}", units.unwrap_or(0))));
+        return Err(Error::usage(format!(
+            "phase '{phase}' has no unit {unit}: there are {}",
+            units.unwrap_or(0)
+        )));
     }
     let Some((now, current, _)) = ready.first() else { return Ok(true) };
     match index.cmp(now).then_with(|| place.cmp(&place_of(current).unwrap_or(0))) {
         std::cmp::Ordering::Less => Ok(true),
         std::cmp::Ordering::Equal => Ok(!ready.contains(&(*now, *current, unit))),
-        std::cmp::Ordering::Greater => Err(Error::usage(format!("phase '{phase}' of step {} is not ready", index + 1))
-            .with_hint("`cribble task RUN` lists the tasks that are")),
+        std::cmp::Ordering::Greater => {
+            Err(Error::usage(format!("phase '{phase}' of step {} is not ready", index + 1))
+                .with_hint("`cribble task RUN` lists the tasks that are"))
+        }
     }
 }

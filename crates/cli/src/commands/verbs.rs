@@ -28,7 +28,8 @@ pub fn prune(settings: &Settings, args: &PruneArgs) -> Result<u8> {
     let result = verb(settings, "prune", &args.verb, args.options());
     match result {
         Err(error) if args.embedding.is_none() && error.message().contains("needs a cluster step") => {
-            Err(error.with_hint("add --embedding NAME --k K, or write a recipe with both steps (`cribble init`)"))
+            Err(error
+                .with_hint("add --embedding NAME --k K, or write a recipe with both steps (`cribble init`)"))
         }
         other => other,
     }
@@ -40,7 +41,13 @@ fn verb(settings: &Settings, name: &'static str, verb: &VerbArgs, steps: Vec<Ste
         steps: steps.into_iter().map(StepSpec::new).collect(),
         output: OutputOptions::default(),
     };
-    let job = Job { recipe, out: verb.out.clone(), only: None, max_error_rate: verb.running.max_error_rate, pool: None };
+    let job = Job {
+        recipe,
+        out: verb.out.clone(),
+        only: None,
+        max_error_rate: verb.running.max_error_rate,
+        pool: None,
+    };
     let done = session::run(settings, &job)?;
     show(settings, name, &job, &done)
 }

@@ -84,8 +84,9 @@ impl Prefix {
     fn parse(text: &str) -> Result<Self> {
         let hexadecimal = text.chars().all(|c| c.is_ascii_hexdigit());
         if text.is_empty() || text.len() > 32 || !hexadecimal {
-            return Err(Error::usage(format!("'{text}' is no uid and no beginning of one"))
-                .with_hint("a uid has 32 characters, 0 to 9 and a to f; its first ones do, where they are unique"));
+            return Err(Error::usage(format!("'{text}' is no uid and no beginning of one")).with_hint(
+                "a uid has 32 characters, 0 to 9 and a to f; its first ones do, where they are unique",
+            ));
         }
         let first = u128::from_str_radix(&format!("{text:0<32}"), 16)
             .map_err(|_| Error::bug("a uid that was checked does not parse"))?;
@@ -106,7 +107,8 @@ impl Prefix {
 /// One table for each shard that proves which uid stands where: the selection's, or the first step's while there is no selection.
 fn tables(run: &RunFolder) -> Result<Vec<(String, PathBuf)>> {
     let selection = run.path().join("selection");
-    let folder = if run.manifest.finished || run.manifest.steps.is_empty() { selection } else { run.step_folder(0) };
+    let folder =
+        if run.manifest.finished || run.manifest.steps.is_empty() { selection } else { run.step_folder(0) };
     let entries = std::fs::read_dir(&folder).map_err(|error| {
         Error::wrap(ErrorKind::Input, error)
             .context(folder.display())
@@ -139,7 +141,11 @@ fn read_uids(path: &Path) -> Result<Vec<Uid>> {
     let column = read_column(path, "uid")?;
     let wrong = || Error::input(format!("{}: its uid column holds no uids", path.display()));
     if let Some(bytes) = column.as_fixed_size_binary_opt() {
-        return bytes.iter().map(|value| <[u8; 16]>::try_from(value?).ok().map(Uid::from_bytes)).collect::<Option<_>>().ok_or_else(wrong);
+        return bytes
+            .iter()
+            .map(|value| <[u8; 16]>::try_from(value?).ok().map(Uid::from_bytes))
+            .collect::<Option<_>>()
+            .ok_or_else(wrong);
     }
     let texts = column.as_string_opt::<i32>().ok_or_else(wrong)?;
     texts.iter().map(|text| Uid::parse(text?.as_bytes()).ok()).collect::<Option<_>>().ok_or_else(wrong)
@@ -201,7 +207,12 @@ fn describe(run: &RunFolder, recipe: &Recipe, place: &Place) -> Result<Value> {
 }
 
 /// What the verdict was measured against: the threshold, the quota, the error's sentence.
-fn add_context(folder: &Path, options: &StepOptions, place: &Place, step: &mut Map<String, Value>) -> Result<()> {
+fn add_context(
+    folder: &Path,
+    options: &StepOptions,
+    place: &Place,
+    step: &mut Map<String, Value>,
+) -> Result<()> {
     match options {
         StepOptions::Filter(filter) => {
             step.insert("where".into(), filter.condition.clone().into());
@@ -217,7 +228,9 @@ fn add_context(folder: &Path, options: &StepOptions, place: &Place, step: &mut M
                 let cluster = step.get("cluster").and_then(Value::as_i64);
                 let keys = read_column(&quotas, "cluster")?;
                 let line = match cluster.filter(|_| keys.len() > 1) {
-                    Some(cluster) => (0..keys.len()).find(|&line| value(&keys, line).as_i64() == Some(cluster)),
+                    Some(cluster) => {
+                        (0..keys.len()).find(|&line| value(&keys, line).as_i64() == Some(cluster))
+                    }
                     None => (keys.len() == 1).then_some(0),
                 };
                 if let Some(line) = line {
@@ -289,10 +302,12 @@ fn value(array: &ArrayRef, row: usize) -> Value {
             if number.is_finite() { number.into() } else { Value::Null }
         }
         DataType::Utf8 => array.as_string::<i32>().value(row).into(),
-        DataType::FixedSizeBinary(16) => match <[u8; 16]>::try_from(array.as_fixed_size_binary().value(row)) {
-            Ok(bytes) => Uid::from_bytes(bytes).to_string().into(),
-            Err(_) => Value::Null,
-        },
+        DataType::FixedSizeBinary(16) => {
+            match <[u8; 16]>::try_from(array.as_fixed_size_binary().value(row)) {
+                Ok(bytes) => Uid::from_bytes(bytes).to_string().into(),
+                Err(_) => Value::Null,
+            }
+        }
         _ => array_value_to_string(array, row).map_or(Value::Null, Value::from),
     }
 }

@@ -13,7 +13,7 @@ pub fn render(value: &Value) -> String {
     let width = steps.iter().filter_map(|step| step["step"].as_str()).map(str::len).max().unwrap_or(0);
     for step in steps {
         let name = word(&step["step"]);
-        lines += &format!("  {name:width$}  {:<11}  {}", word(&step["verdict"]), sentence(step)).trim_end().to_owned();
+        lines += format!("  {name:width$}  {:<11}  {}", word(&step["verdict"]), sentence(step)).trim_end();
         lines.push('\n');
     }
     lines
@@ -31,18 +31,38 @@ fn sentence(step: &Value) -> String {
     match step["kind"].as_str().unwrap_or_default() {
         "dedup" => dedup(step, &mut parts),
         "cluster" if has("cluster") => {
-            parts.push(format!("cluster {}, similarity to its centroid {}", word(&step["cluster"]), word(&step["centroid_sim"])));
+            parts.push(format!(
+                "cluster {}, similarity to its centroid {}",
+                word(&step["cluster"]),
+                word(&step["centroid_sim"])
+            ));
         }
         "prune" if has("rank") => prune(step, &mut parts),
         _ => {}
     }
     // What a filter computed, and whatever columns later kinds of steps may have.
     let known = [
-        "step", "kind", "verdict", "reason", "error", "where", "cell", "centroid_dist", "max_sim", "duplicate_of", "threshold_sim",
-        "cluster", "centroid_sim", "rank", "cluster_size", "quota",
+        "step",
+        "kind",
+        "verdict",
+        "reason",
+        "error",
+        "where",
+        "cell",
+        "centroid_dist",
+        "max_sim",
+        "duplicate_of",
+        "threshold_sim",
+        "cluster",
+        "centroid_sim",
+        "rank",
+        "cluster_size",
+        "quota",
     ];
     if let Some(members) = step.as_object() {
-        for (name, value) in members.iter().filter(|(name, value)| !known.contains(&name.as_str()) && !value.is_null()) {
+        for (name, value) in
+            members.iter().filter(|(name, value)| !known.contains(&name.as_str()) && !value.is_null())
+        {
             parts.push(format!("{name} = {}", word(value)));
         }
     }
@@ -54,8 +74,13 @@ fn dedup(step: &Value, parts: &mut Vec<String>) {
         parts.push(format!("duplicate of {}", word(&step["duplicate_of"])));
     }
     if !step["max_sim"].is_null() {
-        let earlier = if step["verdict"] == "dropped" { "similarity" } else { "nearest earlier row has similarity" };
-        parts.push(format!("{earlier} {}, dropped above {}", word(&step["max_sim"]), word(&step["threshold_sim"])));
+        let earlier =
+            if step["verdict"] == "dropped" { "similarity" } else { "nearest earlier row has similarity" };
+        parts.push(format!(
+            "{earlier} {}, dropped above {}",
+            word(&step["max_sim"]),
+            word(&step["threshold_sim"])
+        ));
     } else if step["verdict"] == "kept" && !step["threshold_sim"].is_null() {
         parts.push("no earlier row in its cells".into());
     }
@@ -72,7 +97,11 @@ fn prune(step: &Value, parts: &mut Vec<String>) {
         (_, Some(size)) => format!("place {rank} of {size}"),
         _ => format!("place {rank}"),
     };
-    let quota = if step["quota"].is_null() { String::new() } else { format!(", of which {} stay", word(&step["quota"])) };
+    let quota = if step["quota"].is_null() {
+        String::new()
+    } else {
+        format!(", of which {} stay", word(&step["quota"]))
+    };
     parts.push(place + &quota);
 }
 
@@ -81,7 +110,9 @@ fn word(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Null => "–".into(),
         Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() => format!("{float:.4}").trim_end_matches('0').trim_end_matches('.').to_owned(),
+            Some(float) if number.is_f64() => {
+                format!("{float:.4}").trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
             _ => number.to_string(),
         },
         other => other.to_string(),
@@ -109,9 +140,15 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "00  dropped by 04-prune");
         assert_eq!(lines[2], "  01-filter   kept         ratio = 1.5");
-        assert_eq!(lines[3], "  02-dedup    kept         nearest earlier row has similarity 0.91, dropped above 0.95; cell 3");
+        assert_eq!(
+            lines[3],
+            "  02-dedup    kept         nearest earlier row has similarity 0.91, dropped above 0.95; cell 3"
+        );
         assert_eq!(lines[4], "  03-cluster  kept         cluster 7, similarity to its centroid 0.8123");
-        assert_eq!(lines[5], "  04-prune    dropped      over quota; place 42 of 300 in cluster 7, of which 41 stay");
+        assert_eq!(
+            lines[5],
+            "  04-prune    dropped      over quota; place 42 of 300 in cluster 7, of which 41 stay"
+        );
         assert_eq!(lines[6], "  05-filter   not judged");
     }
 }

@@ -16,8 +16,17 @@ pub struct Place {
 }
 
 impl Place {
+    /// In memory where there is room: every commit syncs, and the tests of resuming commit some ten thousand times.
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        let memory = Path::new("/dev/shm");
+        let has_room =
+            rustix::fs::statvfs(memory).is_ok_and(|stat| stat.f_bavail * stat.f_frsize > 256 << 20);
+        let dir = if has_room {
+            tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir())
+        } else {
+            tempfile::tempdir()
+        };
+        Self { dir: dir.unwrap() }
     }
 
     /// With a pool in `pool`.
@@ -42,7 +51,14 @@ impl Place {
     pub fn cribble(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cribble"));
         command.current_dir(self.dir.path()).args(words);
-        for name in ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CRIBBLE_TEST_KILL_AT", "CRIBBLE_TEST_COUNT_COMMITS", "RUST_BACKTRACE"] {
+        for name in [
+            "NO_COLOR",
+            "FORCE_COLOR",
+            "CLICOLOR_FORCE",
+            "CRIBBLE_TEST_KILL_AT",
+            "CRIBBLE_TEST_COUNT_COMMITS",
+            "RUST_BACKTRACE",
+        ] {
             command.env_remove(name);
         }
         command
@@ -61,7 +77,8 @@ impl Place {
     pub fn json(&self, words: &[&str], code: i32) -> Value {
         let words = [words, &["--json"]].concat();
         let ran = self.run(&words, code);
-        let value: Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.out, ran.err));
+        let value: Value = serde_json::from_str(&ran.out)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", ran.out, ran.err));
         assert_eq!(value["schema_version"], 1, "{value}");
         assert_eq!(value["exit_code"], code, "{value}");
         value
@@ -88,7 +105,8 @@ impl Ran {
     #[track_caller]
     pub fn error(&self, message: &str, hint: &str) {
         let at = self.err.find("error: ").unwrap_or_else(|| panic!("no error in {}", self.err));
-        let (found, cure) = self.err[at..].split_once("\n\nhint: ").unwrap_or_else(|| panic!("no hint in {}", self.err));
+        let (found, cure) =
+            self.err[at..].split_once("\n\nhint: ").unwrap_or_else(|| panic!("no hint in {}", self.err));
         assert!(found.contains(message), "{message:?} is not in {found:?}");
         assert!(cure.contains(hint), "{hint:?} is not in {cure:?}");
     }
@@ -141,7 +159,8 @@ fraction = [0.6, 0.3]
 
 /// The same with the kept samples as tars.
 pub fn recipe_with_shards() -> String {
-    let images = RECIPE.replace("path = \"pool/metadata\"", "path = \"pool/metadata\"\nimages = \"pool/shards\"");
+    let images =
+        RECIPE.replace("path = \"pool/metadata\"", "path = \"pool/metadata\"\nimages = \"pool/shards\"");
     images + "\n[output]\nshards = true\nshard_size = 10\nallow_missing = true\n"
 }
 
@@ -170,7 +189,9 @@ pub fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn drop_costs(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            members.retain(|name, _| !matches!(name.as_str(), "seconds" | "peak_memory_bytes" | "memory_limit_bytes" | "threads"));
+            members.retain(|name, _| {
+                !matches!(name.as_str(), "seconds" | "peak_memory_bytes" | "memory_limit_bytes" | "threads")
+            });
             members.values_mut().for_each(drop_costs);
         }
         Value::Array(values) => values.iter_mut().for_each(drop_costs),
@@ -184,19 +205,28 @@ pub fn assert_same(a: &Path, b: &Path) {
     let (left, right) = (contents(a), contents(b));
     let differing: Vec<&String> =
         left.keys().chain(right.keys()).filter(|name| left.get(*name) != right.get(*name)).collect();
-    assert!(!left.is_empty() && differing.is_empty(), "{} and {} differ in {differing:?}", a.display(), b.display());
+    assert!(
+        !left.is_empty() && differing.is_empty(),
+        "{} and {} differ in {differing:?}",
+        a.display(),
+        b.display()
+    );
 }
 
 /// Number of files and folders below a folder, hidden ones included; 0 where it is missing.
 pub fn entries(folder: &Path) -> usize {
     let Ok(items) = std::fs::read_dir(folder) else { return 0 };
-    items.map(|item| item.unwrap().path()).map(|path| 1 + if path.is_dir() { entries(&path) } else { 0 }).sum()
+    items
+        .map(|item| item.unwrap().path())
+        .map(|path| 1 + if path.is_dir() { entries(&path) } else { 0 })
+        .sum()
 }
 
 /// An `.npy` of f32 rows with a file of ids beside it.
 pub fn write_array(place: &Place, rows: &[Vec<f32>]) {
     let dim = rows.first().map_or(4, Vec::len);
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {dim}), }}", rows.len());
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, {dim}), }}", rows.len());
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');
     }
