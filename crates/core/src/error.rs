@@ -138,7 +138,13 @@ mod tests {
 
     #[test]
     fn exit_codes_are_the_documented_ones() {
-        let codes = [ErrorKind::Input, ErrorKind::Usage, ErrorKind::Incomplete, ErrorKind::Bug, ErrorKind::Interrupted];
+        let codes = [
+            ErrorKind::Input,
+            ErrorKind::Usage,
+            ErrorKind::Incomplete,
+            ErrorKind::Bug,
+            ErrorKind::Interrupted,
+        ];
         assert_eq!(codes.map(ErrorKind::exit_code), [1, 2, 3, 4, 130]);
     }
 

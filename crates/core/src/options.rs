@@ -107,7 +107,9 @@ impl FromStr for TrainRows {
             _ => match text.parse() {
                 Ok(0) => Err("train_rows is 0: expected at least 1, \"all\" or \"auto\"".into()),
                 Ok(count) => Ok(Self::Count(count)),
-                Err(_) => Err(format!("'{text}' is no number of training rows: expected a number, \"all\" or \"auto\"")),
+                Err(_) => Err(format!(
+                    "'{text}' is no number of training rows: expected a number, \"all\" or \"auto\""
+                )),
             },
         }
     }
@@ -149,7 +151,9 @@ impl FromStr for Cells {
         match text {
             "auto" => Ok(Self::Auto),
             _ => match text.parse() {
-                Ok(0) | Err(_) => Err(format!("'{text}' is no number of cells: expected 1 or more, or \"auto\"")),
+                Ok(0) | Err(_) => {
+                    Err(format!("'{text}' is no number of cells: expected 1 or more, or \"auto\""))
+                }
                 Ok(count) => Ok(Self::Count(count)),
             },
         }
@@ -327,11 +331,11 @@ pub struct DedupOptions {
     pub keep: Keep,
     /// Number of cells.
     pub cells: Cells,
-    /// Cells searched per row; 1 is SemDeDup, which misses pairs across a border.
+    /// Cells searched per row: its nearest ones. 1 is SemDeDup, which misses pairs across a border.
     pub probe: u32,
     /// Exact duplicates first.
     pub exact: Exact,
-    /// Rows that the cells are trained on.
+    /// Rows that the cells are trained on; `auto` is 64 a cell here, because cells only divide the work.
     pub train_rows: TrainRows,
     /// Iterations of k-means for the cells.
     pub iterations: u32,
@@ -347,7 +351,8 @@ impl Default for DedupOptions {
             mode: DedupMode::Greedy,
             keep: Keep::Hard,
             cells: Cells::Auto,
-            probe: 1,
+            // Measured on 2,000,000 made pairs in 1,372 cells: 1 finds 52 of 58 sampled duplicates, 2 finds all, at 1.6 times the time.
+            probe: 2,
             exact: Exact::Auto,
             train_rows: TrainRows::Auto,
             // Cells only divide the work: ten iterations divide it as evenly as a hundred.

@@ -140,7 +140,8 @@ impl Recipe {
                 }
             }
             Some(_) => {
-                return Err(Error::usage("`step` must be a list of tables").with_hint("write [[step]], with two brackets"));
+                return Err(Error::usage("`step` must be a list of tables")
+                    .with_hint("write [[step]], with two brackets"));
             }
             None => {}
         }
@@ -171,7 +172,11 @@ impl Recipe {
         let step = self
             .steps
             .iter()
-            .map(|spec| Step { kind: spec.options.kind(), name: spec.name.as_deref(), options: &spec.options })
+            .map(|spec| Step {
+                kind: spec.options.kind(),
+                name: spec.name.as_deref(),
+                options: &spec.options,
+            })
             .collect();
         toml::to_string(&Whole { input: &self.input, step, output: &self.output })
             .map_err(|error| Error::bug(format!("the recipe cannot be written: {error}")))
@@ -183,26 +188,36 @@ impl Recipe {
             let place = || format!("step {} ({})", index + 1, spec.options.kind());
             validate_step(&spec.options).map_err(|error| error.context(place()))?;
             if let Some(name) = &spec.name
-                && (name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'))
+                && (name.is_empty()
+                    || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'))
             {
                 return Err(Error::usage(format!("{}: the name '{name}' is no folder name", place()))
                     .with_hint("use letters, digits, '-' and '_'"));
             }
             let answers_many = match &spec.options {
                 StepOptions::Prune(prune) => {
-                    prune.fraction.as_ref().map_or(0, |f| f.as_slice().len()).max(
-                        prune.count.as_ref().map_or(0, |c| c.as_slice().len()),
-                    ) > 1
+                    prune
+                        .fraction
+                        .as_ref()
+                        .map_or(0, |f| f.as_slice().len())
+                        .max(prune.count.as_ref().map_or(0, |c| c.as_slice().len()))
+                        > 1
                 }
                 _ => false,
             };
             if answers_many && index + 1 != self.steps.len() {
-                return Err(Error::usage(format!("{}: a list of sizes is only possible in the last step", place()))
-                    .with_hint("later steps would judge only the rows of the first size"));
+                return Err(Error::usage(format!(
+                    "{}: a list of sizes is only possible in the last step",
+                    place()
+                ))
+                .with_hint("later steps would judge only the rows of the first size"));
             }
         }
         if !matches!(self.output.keys.as_str(), "original" | "uid") {
-            return Err(Error::usage(format!("[output] keys = \"{}\" is neither original nor uid", self.output.keys)));
+            return Err(Error::usage(format!(
+                "[output] keys = \"{}\" is neither original nor uid",
+                self.output.keys
+            )));
         }
         if self.output.shards && self.input.images.is_none() {
             return Err(Error::usage("[output] shards = true needs the tars with the pixels")
@@ -215,16 +230,22 @@ impl Recipe {
 fn parse_step(value: toml::Value, index: usize) -> Result<StepSpec> {
     let place = format!("step {}", index + 1);
     let toml::Value::Table(mut table) = value else {
-        return Err(Error::usage(format!("{place} is no table")).with_hint("write [[step]], with two brackets"));
+        return Err(
+            Error::usage(format!("{place} is no table")).with_hint("write [[step]], with two brackets")
+        );
     };
     let mut word = |key: &str| match table.remove(key) {
         None => Ok(None),
         Some(toml::Value::String(text)) => Ok(Some(text)),
-        Some(other) => Err(Error::usage(format!("{place}: `{key}` must be text, found {}", other.type_str()))),
+        Some(other) => {
+            Err(Error::usage(format!("{place}: `{key}` must be text, found {}", other.type_str())))
+        }
     };
     let (kind, name) = (word("kind")?, word("name")?);
     let Some(kind) = kind else {
-        return Err(Error::usage(format!("{place} has no `kind`")).with_hint(format!("one of {}", KINDS.join(", "))));
+        return Err(
+            Error::usage(format!("{place} has no `kind`")).with_hint(format!("one of {}", KINDS.join(", ")))
+        );
     };
     let place = format!("{place} ({kind})");
     let value = toml::Value::Table(table);
@@ -245,7 +266,8 @@ fn section<T: DeserializeOwned>(value: toml::Value, place: &str) -> Result<T> {
         let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
         match names.split_first() {
             Some((found, valid)) if message.starts_with("unknown field") => {
-                Error::usage(format!("{place} has an unknown key `{found}`")).with_hint(name_hint(found, valid.iter().copied()))
+                Error::usage(format!("{place} has an unknown key `{found}`"))
+                    .with_hint(name_hint(found, valid.iter().copied()))
             }
             _ => Error::usage(format!("{place}: {message}")),
         }
@@ -276,7 +298,8 @@ fn validate_step(options: &StepOptions) -> Result<()> {
         }
         StepOptions::Cluster(cluster) => {
             if cluster.embedding.is_empty() {
-                return Err(Error::usage("`embedding` is missing").with_hint("`cribble check INPUT` lists the arrays"));
+                return Err(Error::usage("`embedding` is missing")
+                    .with_hint("`cribble check INPUT` lists the arrays"));
             }
             not_empty(&cluster.k, "k")?;
             if cluster.k.as_slice().iter().any(|&k| k == 0 || k > u64::from(u32::MAX)) {

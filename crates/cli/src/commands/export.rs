@@ -6,8 +6,7 @@ use serde_json::json;
 
 use crate::{
     args::{ExportArgs, ExportFormat},
-    interrupt::CANCEL,
-    session,
+    interrupt, session,
     settings::Settings,
 };
 
@@ -31,8 +30,13 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
             args.run.display(),
             args.out.display()
         ));
+        if settings.json {
+            let value = json!({ "dry_run": true, "exit_code": 0, "out": args.out });
+            settings.terminal.out_json("export", value);
+        }
         return Ok(super::DONE);
     }
+    interrupt::install(&settings.terminal)?;
     let export = match args.format {
         ExportFormat::SortedClusters => sorted_clusters(
             &run,
@@ -40,7 +44,7 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
             &args.out,
             settings.limits.memory,
             settings.reporter.as_ref(),
-            &CANCEL,
+            &interrupt::CANCEL,
         )?,
     };
     if settings.json {

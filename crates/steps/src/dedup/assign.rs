@@ -1,6 +1,6 @@
 //! From rows to cells: training the cells' centroids, then for each shard the nearest cells of each row and a copy of its vector, sorted by
 //! cell. With `probe` above 1 a row is also copied, as a visitor, to the next nearest cells.
-use cribble_core::{Error, ErrorKind, Result};
+use cribble_core::{Error, ErrorKind, Result, TrainRows};
 use cribble_io::npy::ElementType;
 use cribble_math::{RowSource, RowState, nearest::nearest_many, rows::normalize};
 use cribble_pipeline::{Embedding, GlobalRow, ScatterWriter, StepContext, TaskOutput};
@@ -13,6 +13,9 @@ use crate::{
     prune::best_values,
     training::{FileRows, draw},
 };
+
+/// Training rows for each cell. Cells only divide the work: a quarter of FAISS's 256 divides it as evenly for a quarter of the time.
+const ROWS_PER_CELL: u64 = 64;
 
 /// What stands before each vector in a scatter file.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -69,7 +72,11 @@ impl Dedup {
         let excluded =
             |shard: u32| Ok(self.losers(context, shard)?.into_iter().map(|(row, _)| row).collect());
         let path = context.scratch("train.f32");
-        draw(context, &embedding, self.options.train_rows, cells, self.options.seed, &excluded, &path)?;
+        let wish = match self.options.train_rows {
+            TrainRows::Auto => TrainRows::Count(ROWS_PER_CELL * cells),
+            chosen => chosen,
+        };
+        draw(context, &embedding, wish, cells, self.options.seed, &excluded, &path)?;
         Ok(TaskOutput::default())
     }
 
