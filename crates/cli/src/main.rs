@@ -23,11 +23,13 @@ use crate::{args::Cli, settings::Settings, terminal::Terminal};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::new(&cli.global);
-    terminal.report_panics();
     let _count = test_hooks::install();
     let name = commands::name(&cli.command);
-    let work =
-        || -> Result<u8> { commands::run(&Settings::new(&cli.global, terminal.clone())?, cli.command) };
+    terminal.report_panics(name);
+    let work = || -> Result<u8> {
+        test_hooks::panic_if_asked();
+        commands::run(&Settings::new(&cli.global, terminal.clone())?, cli.command)
+    };
     // A panic has been reported by its hook; here it only becomes the exit code.
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)) {
         Ok(Ok(code)) => ExitCode::from(code),

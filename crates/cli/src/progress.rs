@@ -23,6 +23,9 @@ const PLAIN_LEAST: Duration = Duration::from_secs(2);
 /// JSON lines of one phase are at least this far apart.
 const JSON_EVERY: Duration = Duration::from_millis(500);
 
+/// A bar is drawn again this often while nothing happens.
+const TICK: Duration = Duration::from_millis(500);
+
 /// What is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
@@ -49,7 +52,8 @@ pub struct Reporter {
     shape: Shape,
     /// Phases inside phases: the last one is shown.
     phases: Arc<Mutex<Vec<Arc<Phase>>>>,
-    bar: Option<ProgressBar>,
+    /// The bar of the phase that is shown.
+    bar: Mutex<Option<ProgressBar>>,
 }
 
 impl Reporter {
@@ -65,14 +69,6 @@ impl Reporter {
             ProgressMode::Auto if std::io::stderr().is_terminal() && terminal.level() == 0 => Shape::Bar,
             ProgressMode::Auto => Shape::Plain,
         };
-        let bar = (shape == Shape::Bar).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let template = "{prefix:.bold} {bar:28} {pos}/{len} {msg} {per_sec} {eta} left";
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style.progress_chars("━╸─"));
-            }
-            bar
-        });
         let phases = Arc::new(Mutex::new(Vec::<Arc<Phase>>::new()));
         if shape == Shape::Plain {
             let (phases, terminal) = (phases.clone(), terminal.clone());
@@ -87,7 +83,7 @@ impl Reporter {
                 }
             });
         }
-        Self { terminal, shape, phases, bar }
+        Self { terminal, shape, phases, bar: Mutex::new(None) }
     }
 
     fn current(&self) -> Option<Arc<Phase>> {
@@ -97,6 +93,13 @@ impl Reporter {
     fn show(&self, phase: &Phase) {
         match self.shape {
             Shape::Plain => plain_line(&self.terminal, phase),
+            Shape::Bar => {
+                if let Some(bar) = &*lock(&self.bar) {
+                    let done = phase.done.load(Ordering::Relaxed);
+                    bar.set_position(done);
+                    bar.set_message(measures(phase, done));
+                }
+            }
             Shape::Json => {
                 let mut reported = lock(&phase.reported);
                 if reported.0.elapsed() >= JSON_EVERY {
@@ -105,8 +108,33 @@ impl Reporter {
                     self.event("progress", phase);
                 }
             }
-            _ => {}
+            Shape::Nothing => {}
         }
+    }
+
+    /// Takes the bar away and, where there is a phase to show, draws a new one. A new bar a phase, set up before it is drawn: changing one
+    /// that is on the screen shows every half-changed state.
+    fn draw(&self, phase: Option<&Phase>) {
+        let mut shown = lock(&self.bar);
+        if let Some(bar) = shown.take() {
+            bar.finish_and_clear();
+        }
+        *shown = phase.map(|phase| {
+            let bar = ProgressBar::with_draw_target(Some(phase.total), ProgressDrawTarget::hidden());
+            if let Ok(style) = ProgressStyle::with_template("{prefix:.bold} {bar:28} {msg}, {elapsed}") {
+                bar.set_style(style.progress_chars("━╸─"));
+            }
+            let done = phase.done.load(Ordering::Relaxed);
+            bar.set_prefix(phase.label.clone());
+            bar.set_message(measures(phase, done));
+            bar.set_position(done);
+            bar.set_elapsed(phase.began.elapsed());
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            // One long task reports nothing for minutes; the seconds show that it lives.
+            bar.enable_steady_tick(TICK);
+            bar
+        });
+        self.terminal.set_bar(shown.clone());
     }
 
     fn event(&self, name: &str, phase: &Phase) {
@@ -138,20 +166,26 @@ fn plain_line(terminal: &Terminal, phase: &Phase) {
     terminal.progress_line(&described(phase, done));
 }
 
+/// A plain line.
 fn described(phase: &Phase, done: u64) -> String {
+    format!(
+        "{}: {}, {}",
+        phase.label,
+        measures(phase, done),
+        text::duration(phase.began.elapsed().as_secs_f64())
+    )
+}
+
+/// Count, share, rate and time left.
+fn measures(phase: &Phase, done: u64) -> String {
     let seconds = phase.began.elapsed().as_secs_f64();
-    let mut line = format!("{}: {}", phase.label, text::count(done));
+    let mut line = text::count(done);
     if phase.total > 0 {
-        line += &format!(
-            " of {} {} ({:.0}%)",
-            text::count(phase.total),
-            phase.unit,
-            done as f64 / phase.total as f64 * 100.0
-        );
+        let share = done as f64 / phase.total as f64 * 100.0;
+        line += &format!(" of {} {} ({share:.0}%)", text::count(phase.total), phase.unit);
     } else {
         line += &format!(" {}", phase.unit);
     }
-    line += &format!(", {}", text::duration(seconds));
     if done > 0 {
         line += &format!(", {}", text::rate(done, seconds));
     }
@@ -177,18 +211,14 @@ impl Progress for Reporter {
             Shape::Json => self.event("begin", &phase),
             _ => self.terminal.detail(&format!("{label}: {} {unit}", text::count(total))),
         }
-        if let Some(bar) = &self.bar {
-            draw(bar, &phase);
-            self.terminal.set_bar(Some(bar.clone()));
+        if self.shape == Shape::Bar {
+            self.draw(Some(&phase));
         }
     }
 
     fn advance(&self, units: u64) {
         let Some(phase) = self.current() else { return };
-        let done = phase.done.fetch_add(units, Ordering::Relaxed) + units;
-        if let Some(bar) = &self.bar {
-            bar.set_position(done);
-        }
+        phase.done.fetch_add(units, Ordering::Relaxed);
         self.show(&phase);
     }
 
@@ -206,14 +236,8 @@ impl Progress for Reporter {
                 }
             }
         }
-        if let Some(bar) = &self.bar {
-            match outer {
-                Some(outer) => draw(bar, &outer),
-                None => {
-                    bar.finish_and_clear();
-                    self.terminal.set_bar(None);
-                }
-            }
+        if self.shape == Shape::Bar {
+            self.draw(outer.as_deref());
         }
     }
 
@@ -224,14 +248,6 @@ impl Progress for Reporter {
     fn warn(&self, text: &str) {
         self.terminal.warn(text);
     }
-}
-
-fn draw(bar: &ProgressBar, phase: &Phase) {
-    bar.reset();
-    bar.set_length(phase.total);
-    bar.set_position(phase.done.load(Ordering::Relaxed));
-    bar.set_prefix(phase.label.clone());
-    bar.set_message(phase.unit);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -255,7 +271,7 @@ mod tests {
         };
         let line = described(&phase, 1000);
         assert!(line.starts_with("02-dedup pairs: 1,000 of 4,000 tasks (25%), 10"), "{line}");
-        assert!(line.contains("/s") && line.ends_with("30.0 s left"), "{line}");
+        assert!(line.contains("/s, 30.0 s left, 10.0 s"), "{line}");
         let unknown = Phase { total: 0, ..phase };
         let line = described(&unknown, 1000);
         assert!(line.starts_with("02-dedup pairs: 1,000 tasks") && !line.contains("left"), "{line}");

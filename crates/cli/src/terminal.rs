@@ -191,7 +191,7 @@ impl Terminal {
     }
 
     /// From now on a panic, which is always our bug, says so in three lines instead of a backtrace. RUST_BACKTRACE=1 adds the backtrace.
-    pub fn report_panics(&self) {
+    pub fn report_panics(&self, command: &'static str) {
         let terminal = self.clone();
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -201,7 +201,7 @@ impl Terminal {
                 .map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
             terminal.set_bar(None);
             terminal.error(
-                "",
+                command,
                 &Error::bug(format!(
                     "this is a bug in cribble {}: {message}{place}",
                     env!("CARGO_PKG_VERSION")

@@ -2,6 +2,7 @@
 //!
 //! - `CRIBBLE_TEST_KILL_AT=N` kills the process without any clean-up (SIGKILL to itself) at its N-th commit point, counted from 1;
 //! - `CRIBBLE_TEST_COUNT_COMMITS=FILE` writes the number of commit points that the process passed into FILE when it ends.
+//! - `CRIBBLE_TEST_PANIC=1` panics before the command begins, to prove what a bug of ours looks like.
 //!
 //! The question a reader may ask: why in the shipped binary? Because what is proven is then the binary that people run, and unset variables
 //! cost one look at the environment.
@@ -27,6 +28,11 @@ pub fn install() -> CountAtEnd {
         set_commit_hook(Some(at_commit_point));
     }
     CountAtEnd(count_to)
+}
+
+/// Panics where a test asks for it.
+pub fn panic_if_asked() {
+    assert!(std::env::var_os("CRIBBLE_TEST_PANIC").is_none(), "asked for by CRIBBLE_TEST_PANIC");
 }
 
 fn at_commit_point(_: CommitPoint, _: &Path) {

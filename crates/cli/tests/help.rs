@@ -169,3 +169,15 @@ fn a_reader_that_leaves_early_is_no_failure() {
     let ran = Ran::new(output);
     assert_eq!((ran.out.trim(), ran.err.as_str()), ("0", ""));
 }
+
+#[test]
+fn a_bug_of_ours_says_so_and_has_exit_code_4() {
+    let place = Place::new();
+    let ran = Ran::new(place.cribble(&["doctor"]).env("CRIBBLE_TEST_PANIC", "1").output().unwrap());
+    assert_eq!(ran.code, Some(4));
+    ran.error("this is a bug in cribble ", "please report it");
+    assert!(ran.out.is_empty() && !ran.err.contains("stack backtrace"), "{}", ran.err);
+    let output = place.cribble(&["doctor", "--json"]).env("CRIBBLE_TEST_PANIC", "1").output().unwrap();
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&value["error"]["kind"], &value["exit_code"]), (&"bug".into(), &4.into()));
+}

@@ -193,3 +193,17 @@ fn tasks_in_processes_of_their_own_give_the_same_run() {
         .error("no phase 'juge'", "did you mean 'judge'?");
     place.run(&["task", "run", "--step", "1", "--phase", "judge", "--unit", "3"], 2);
 }
+
+#[test]
+fn clusters_are_exported_for_the_reference_scripts() {
+    let place = with_run();
+    let words = ["export", "run", "--format", "sorted-clusters", "--out", "sorted"];
+    place.json(&[&words[..], &["--dry-run"]].concat(), 0);
+    assert!(!place.path("sorted").exists());
+    let value = place.json(&words, 0);
+    let folder = value["export"]["folder"].as_str().unwrap();
+    for name in ["cluster_0.npy", "kmeans_centroids.npy"] {
+        assert!(place.path(folder).join(name).is_file(), "{name} is not in {folder}");
+    }
+    place.run(&words, 1).error("is not empty", "new folder");
+}
