@@ -203,3 +203,36 @@ fn rows_that_cannot_be_judged_are_counted_listed_and_tolerated_to_a_degree() {
     let why = place.run(&["why", "run", &format!("{:032x}", 8)], 0);
     assert!(why.out.contains("dropped by 01-cluster") && why.out.contains("zero"), "{}", why.out);
 }
+
+#[test]
+fn subsets_that_are_hostile_or_out_of_order_are_handled() {
+    let place = Place::new();
+    place.write("evil.pkl", b"cos\nsystem\n(S'touch pwned'\ntR.");
+    let ran = place.run(&["subset", "info", "evil.pkl"], 1);
+    assert!(ran.err.contains("evil.pkl") && !place.path("pwned").exists(), "{}", ran.err);
+    place.write("mixed.txt", format!("{:032x}\n{:032x}\n{:032x}\n", 3, 1, 3));
+    assert!(place.run(&["subset", "info", "mixed.txt"], 0).out.contains("not sorted"));
+    let ran = place.run(&["subset", "convert", "mixed.txt", "-o", "sorted.txt"], 0);
+    assert!(ran.err.contains("not sorted (row 1"), "{}", ran.err);
+    assert_eq!(
+        fs::read_to_string(place.path("sorted.txt")).unwrap(),
+        format!("{:032x}\n{:032x}\n{:032x}\n", 1, 3, 3)
+    );
+    place.write("wrong.txt", "no uid at all\n");
+    let ran = place.run(&["subset", "info", "wrong.txt"], 1);
+    assert!(ran.err.contains("row 0"), "{}", ran.err);
+}
+
+#[test]
+fn a_tar_that_was_cut_off_is_named_and_the_rest_is_written() {
+    let place = Place::with_pool(60, true);
+    place.run(&["filter", "pool/metadata", "--where", "true", "--out", "run"], 0);
+    let whole = fs::read(place.path("pool/shards/00000001.tar")).unwrap();
+    place.write("pool/shards/00000001.tar", &whole[..whole.len() / 2 + 100]);
+    let words = ["reshard", "--input", "pool/shards", "--subset", "run/subset.npy", "--output", "out"];
+    let value = place.json(&words, 3);
+    let report = &value["report"];
+    assert!(report["faults"][0]["path"].as_str().unwrap().ends_with("00000001.tar"), "{report}");
+    let (found, missing) = (report["found"].as_u64().unwrap(), report["missing"].as_u64().unwrap());
+    assert!(found > 30 && missing > 5 && found + missing == 60, "{report}");
+}

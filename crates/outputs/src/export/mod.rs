@@ -44,7 +44,9 @@ fn find(run: &RunFolder) -> Result<Clusters> {
     let pick = |kind: &str| {
         run.manifest.steps.iter().enumerate().rev().find_map(|(index, step)| {
             let folder = run.step_folder(index);
-            let fits = step.kind == kind && step.state == StepState::Complete && folder.join("centroids.npy").exists();
+            let fits = step.kind == kind
+                && step.state == StepState::Complete
+                && folder.join("centroids.npy").exists();
             fits.then(|| (folder, step.folder.clone()))
         })
     };
@@ -71,13 +73,15 @@ pub fn sorted_clusters(
     let clusters = find(run)?;
     let file = NpyFile::open(SourceFile::open_local(clusters.folder.join("centroids.npy"))?)?;
     let (count, dim) = (file.rows(), file.width());
-    let number = u32::try_from(count).map_err(|_| Error::input(format!("{count} clusters are too many for file names")))?;
+    let number = u32::try_from(count)
+        .map_err(|_| Error::input(format!("{count} clusters are too many for file names")))?;
     let mut exporter = ClusterExporter::new(out, number, ClusterOrder::FarthestFirst, (memory / 4) as usize)?;
     let (mut rows, mut all, mut first) = (0u64, true, 0u64);
     progress.begin("export", dataset.shards().len() as u64, "shards");
     for shard in dataset.shards() {
         cancel.check()?;
-        for (row, place) in read(&clusters, &shard.name, &dataset.uids(shard.index)?)?.into_iter().enumerate() {
+        for (row, place) in read(&clusters, &shard.name, &dataset.uids(shard.index)?)?.into_iter().enumerate()
+        {
             match place {
                 Some((cluster, dist, _)) => {
                     exporter.push(cluster, first + row as u64, dist)?;
@@ -99,7 +103,11 @@ pub fn sorted_clusters(
                 .map_err(Error::from)
                 .and_then(|uids| read(&clusters, &shard.name, &uids));
             match places {
-                Ok(places) => places.into_iter().flatten().map(|(cluster, _, sim)| Ok((cluster, sim))).collect::<Vec<_>>(),
+                Ok(places) => places
+                    .into_iter()
+                    .flatten()
+                    .map(|(cluster, _, sim)| Ok((cluster, sim)))
+                    .collect::<Vec<_>>(),
                 // The tables were read once already, so this is a disk that fails now.
                 Err(error) => vec![Err(cribble_io::IoError::read(
                     clusters.folder.join(format!("{}.parquet", shard.name)),
@@ -118,14 +126,22 @@ fn read(clusters: &Clusters, shard: &str, uids: &[Uid]) -> Result<Vec<Option<(u3
     let path = clusters.folder.join(format!("{shard}.parquet"));
     let labels = TableReader::column(&path, uids, clusters.label)?;
     let values = TableReader::column(&path, uids, clusters.value)?;
-    let wrong = || Error::input(format!("{}: {} and {} are not i32 and f32", path.display(), clusters.label, clusters.value));
+    let wrong = || {
+        Error::input(format!(
+            "{}: {} and {} are not i32 and f32",
+            path.display(),
+            clusters.label,
+            clusters.value
+        ))
+    };
     let labels = labels.as_primitive_opt::<Int32Type>().ok_or_else(wrong)?;
     let values = values.as_primitive_opt::<Float32Type>().ok_or_else(wrong)?;
     Ok((0..uids.len())
         .map(|row| {
             let value = values.value(row);
             (labels.is_valid(row) && values.is_valid(row)).then(|| {
-                let (dist, sim) = if clusters.value_is_sim { (1.0 - value, value) } else { (value, 1.0 - value) };
+                let (dist, sim) =
+                    if clusters.value_is_sim { (1.0 - value, value) } else { (value, 1.0 - value) };
                 (labels.value(row) as u32, dist, sim)
             })
         })
@@ -144,7 +160,8 @@ fn names(dataset: &Dataset, wanted: &[u64]) -> cribble_io::Result<Vec<String>> {
         if next.peek().is_some_and(|&index| wanted[index] < end) {
             let uids = dataset.uids(shard.index)?;
             while let Some(index) = next.next_if(|&index| wanted[index] < end) {
-                names[index] = uids.get((wanted[index] - first) as usize).map(Uid::to_string).unwrap_or_default();
+                names[index] =
+                    uids.get((wanted[index] - first) as usize).map(Uid::to_string).unwrap_or_default();
             }
         }
         first = end;
