@@ -1,5 +1,6 @@
 //! The binary against what DataComp's published programs really wrote (`parity/README.md`): subset files byte for byte, resharded members by
 //! their sha256.
+#![allow(clippy::unwrap_used)]
 mod common;
 
 use std::{

@@ -1,15 +1,19 @@
 //! The steps: filter, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
 //! columns that they write.
 #![warn(missing_docs)]
+mod best_column;
+mod centroids;
 mod cluster;
 mod dedup;
 mod embedding;
+mod figures;
 mod filter;
 mod order;
 #[cfg(test)]
 mod parity;
 mod prune;
 mod training;
+mod values;
 
 use cribble_core::{Recipe, Result, StepOptions};
 use cribble_pipeline::Step;

@@ -137,7 +137,7 @@ fn density_figures_and_kept_rows_equal_the_reference() {
         assert!((ours - theirs).abs() < 1e-6);
     }
     let sizes = counts(&vectors["sizes"]);
-    let mut figures = crate::cluster::Figures::new(sizes.len());
+    let mut figures = crate::figures::Figures::new(sizes.len());
     for (row, &label) in labels.iter().enumerate() {
         figures.add(label as u32, sims[row] as f32, Uid(row as u128));
     }

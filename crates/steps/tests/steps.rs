@@ -1,4 +1,5 @@
 //! Whole steps through the real executor, against brute force and against themselves: other threads, other memory, other cuts.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod common;
 
 use std::{collections::BTreeMap, fs};

@@ -7,10 +7,10 @@ use cribble_pipeline::{Embedding, GlobalRow, ScatterWriter, StepContext, TaskOut
 
 use super::{Dedup, cells::Plan};
 use crate::{
-    cluster::{read_centroids, train_centroids, write_centroids},
+    best_column::best_values,
+    centroids::{read_centroids, train_centroids, write_centroids},
     embedding::block_rows,
     order::OrderKey,
-    prune::best_values,
     training::{FileRows, draw},
 };
 

@@ -10,7 +10,7 @@ use super::{
     Dedup,
     assign::{HEAD, width},
 };
-use crate::cluster::to_value;
+use crate::values::to_value;
 
 /// Buckets of cells.
 #[derive(Debug, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ use cribble_core::{Error, Keep, Result, Uid};
 use cribble_pipeline::{GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput};
 
 use super::Dedup;
-use crate::{order::OrderKey, prune::best_values};
+use crate::{best_column::best_values, order::OrderKey};
 
 /// Partitions of the hashes.
 const PARTITIONS: u32 = 256;

@@ -23,7 +23,7 @@ use cribble_core::{
 };
 use cribble_pipeline::{Parallel, PhaseSpec, Step, StepContext, TaskOutput, Unit, UnitKind};
 
-use crate::{cluster::from_value, prune::require_number};
+use crate::{best_column::require_number, values::from_value};
 
 /// ε of the curve in the report, beside those of the recipe.
 const GRID: [f64; 17] =

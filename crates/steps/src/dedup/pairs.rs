@@ -11,7 +11,7 @@ use super::{
     assign::{HEAD, Head, open_unit_rows, widen, width},
     cells::Plan,
 };
-use crate::{cluster::to_value, embedding::math_error, order::OrderKey};
+use crate::{embedding::math_error, order::OrderKey, values::to_value};
 
 /// The largest earlier similarity of a row in one cell, on its way back to the shard.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]

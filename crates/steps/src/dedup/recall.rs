@@ -11,7 +11,7 @@ use super::{
     assign::{Cell, StoredBlocks, read_cells},
     exact::short_hash,
 };
-use crate::{cluster::to_value, order::OrderKey, prune::best_values};
+use crate::{best_column::best_values, order::OrderKey, values::to_value};
 
 /// Rows drawn. Each costs one similarity with every row of the input: 512 cost about what 512 more cells would.
 const SAMPLE: usize = 512;

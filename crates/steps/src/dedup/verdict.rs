@@ -18,7 +18,7 @@ use super::{
     exact,
     pairs::Found,
 };
-use crate::{cluster::to_value, embedding::fault};
+use crate::{embedding::fault, values::to_value};
 
 /// Rows judged semantically, and how many of them each ε of the curve removes.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -1,13 +1,13 @@
 //! Step `prune`: a quota per cluster and the hardest (or easiest, or random) samples inside it; or one global ranking. Every row gets its rank, so
 //! that each further fraction of a list is answered from the same table.
+mod buckets;
 mod quotas;
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, Int32Builder},
-    compute::cast,
-    datatypes::{DataType, Field, Float32Type, Float64Type, Int32Type},
+    datatypes::{DataType, Field, Float32Type, Int32Type},
 };
 use cribble_core::{
     Details, Error, Keep, PruneDetails, PruneMethod, PruneOptions, PruneTarget, QuotaFigures, Result, Scope,
@@ -19,15 +19,17 @@ use cribble_pipeline::{
 };
 
 use crate::{
-    cluster::{Figures, from_value, to_value},
+    best_column::{best_values, require_number},
+    centroids::read_centroids,
+    figures::Figures,
     order::OrderKey,
+    values::{from_value, to_value},
 };
+use buckets::Buckets;
 use quotas::{QuotaTable, Solved};
 
 /// Partitions of a global ranking.
 const PARTITIONS: u32 = 4096;
-/// Rows ranked by one task, unless a single cluster has more.
-const BUCKET_ROWS: u64 = 4 << 20;
 
 pub struct Prune {
     options: PruneOptions,
@@ -146,7 +148,7 @@ impl Prune {
             return Err(Error::bug("a cluster step without cluster options"));
         };
         let dim = context.embedding(&options.embedding)?.info.dim;
-        Ok((crate::cluster::read_centroids(&step.path.join("centroids.npy"), dim)?, dim))
+        Ok((read_centroids(&step.path.join("centroids.npy"), dim)?, dim))
     }
 
     fn keys(&self, context: &StepContext<'_>) -> Result<u32> {
@@ -395,81 +397,4 @@ impl Step for Prune {
 /// Slice of a distance (0 to 2) among the partitions.
 fn slice_of(dist: f32) -> u32 {
     ((dist.clamp(0.0, 2.0) / 2.0 * PARTITIONS as f32) as u32).min(PARTITIONS - 1)
-}
-
-/// The values of the column of `Keep::Best`, as f64; `None` for other ways to keep.
-pub(crate) fn best_values(
-    context: &StepContext<'_>,
-    shard: u32,
-    keep: &Keep,
-) -> Result<Option<Vec<Option<f64>>>> {
-    let Keep::Best(column) = keep else { return Ok(None) };
-    let mut values = Vec::with_capacity(context.rows(shard));
-    for batch in context.columns(shard, std::slice::from_ref(column), 65_536)? {
-        let array = cast(batch?.column(0), &DataType::Float64)
-            .map_err(|error| Error::usage(format!("'{column}': {error}")))?;
-        values.extend(array.as_primitive::<Float64Type>().iter());
-    }
-    Ok(Some(values))
-}
-
-/// Refuses a column of `Keep::Best` that is missing or no number.
-pub(crate) fn require_number(context: &StepContext<'_>, column: &str) -> Result<()> {
-    let schema = context.schema()?;
-    let field = schema.field_with_name(column).map_err(|_| {
-        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        Error::usage(format!("keep = \"best:{column}\": there is no column '{column}'"))
-            .with_hint(cribble_core::name_hint(column, names.iter().copied()))
-    })?;
-    if field.data_type().is_numeric() {
-        Ok(())
-    } else {
-        Err(Error::usage(format!(
-            "keep = \"best:{column}\": '{column}' is {}, not a number",
-            field.data_type()
-        )))
-    }
-}
-
-/// Which keys each rank task works on. A file, so that a resumed run cuts as the first one did.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
-struct Buckets {
-    /// First key of each bucket, and the end.
-    starts: Vec<u32>,
-    /// Rows before each bucket.
-    before: Vec<u64>,
-}
-
-impl Buckets {
-    fn plan(counts: &[u64]) -> Self {
-        let (mut starts, mut before) = (vec![0], vec![0]);
-        let (mut rows, mut total) = (0, 0);
-        for (key, &count) in counts.iter().enumerate() {
-            if rows > 0 && rows + count > BUCKET_ROWS {
-                starts.push(key as u32);
-                before.push(total);
-                rows = 0;
-            }
-            rows += count;
-            total += count;
-        }
-        starts.push(counts.len() as u32);
-        Self { starts, before }
-    }
-
-    fn read(context: &StepContext<'_>) -> Result<Self> {
-        let path = context.scratch("buckets.json");
-        let text =
-            std::fs::read(&path).map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
-        serde_json::from_slice(&text).map_err(|error| Error::input(format!("{}: {error}", path.display())))
-    }
-
-    fn count(&self) -> u32 {
-        self.starts.len() as u32 - 1
-    }
-
-    fn bucket(&self, index: u32) -> (Range<u32>, u64) {
-        let index = index as usize;
-        (self.starts[index]..self.starts[index + 1], self.before[index])
-    }
 }

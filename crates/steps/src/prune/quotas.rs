@@ -8,7 +8,7 @@ use arrow::{
 use cribble_core::{Density, Error, ErrorKind, PruneMethod, PruneOptions, Result};
 use cribble_math::{density, quota};
 
-use crate::cluster::{Figures, write_columns};
+use crate::figures::{Figures, write_columns};
 
 /// Quotas of one target.
 pub struct Solved {

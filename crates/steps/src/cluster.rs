@@ -1,12 +1,6 @@
 //! Step `cluster`: spherical k-means over one embedding. With a list of k all are trained on the same rows and an elbow chooses; then every
 //! row that is kept goes to its nearest centroid.
-mod figures;
-
-use std::{
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Float32Builder, Int32Builder},
@@ -15,19 +9,17 @@ use arrow::{
 use cribble_core::{
     ClusterDetails, ClusterFigures, ClusterOptions, Details, ElbowPoint, Error, ErrorKind, Result,
 };
-use cribble_io::{
-    SourceFile,
-    npy::{ElementType, NpyFile, NpyWriter},
-};
-use cribble_math::{KMeansOptions, RowSource, density, elbow, kmeans, nearest::nearest};
+use cribble_math::{RowSource, density, elbow, nearest::nearest};
 use cribble_pipeline::{Parallel, PhaseSpec, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    embedding::{fault, for_blocks, math_error},
+    centroids::{read_centroids, train_centroids, write_centroids},
+    embedding::{fault, for_blocks},
+    figures::Figures,
     training::{FileRows, draw},
+    values::{from_value, to_value},
 };
-pub(crate) use figures::{Figures, write_columns};
 
 /// Neighbours of d_inter in `clusters.parquet`: the paper's 20.
 const NEIGHBORS: usize = 20;
@@ -283,34 +275,6 @@ impl Step for Cluster {
     }
 }
 
-/// Trains centroids with the step's ceiling and cancellation, reporting each iteration.
-pub(crate) fn train_centroids(
-    context: &StepContext<'_>,
-    rows: &dyn RowSource,
-    k: u64,
-    iterations: u32,
-    tolerance: f64,
-    seed: u64,
-) -> Result<kmeans::KMeans> {
-    let mut options = KMeansOptions::new(k as usize);
-    options.iterations = iterations as usize;
-    options.tolerance = tolerance;
-    options.seed = seed;
-    options.memory_bytes = (context.memory / 2) as usize;
-    kmeans::train(rows, &options, &|_| {
-        if context.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
-    .map_err(|error| match error {
-        kmeans::KMeansError::Cancelled { .. } => Error::interrupted(),
-        // The rows' source listens too, and may be the first to notice.
-        kmeans::KMeansError::Source { .. } if context.cancel.is_cancelled() => Error::interrupted(),
-        kmeans::KMeansError::Memory { .. } => {
-            Error::wrap(ErrorKind::Input, error).with_hint("raise --memory or lower k")
-        }
-        other => math_error(other),
-    })
-}
-
 /// Mean distance of the rows to their nearest centroid; all-zero rows are not in the file.
 fn mean_dist(context: &StepContext<'_>, rows: &FileRows<'_>, centroids: &[f32]) -> Result<f64> {
     let dim = rows.dim();
@@ -335,27 +299,4 @@ fn mean_dist(context: &StepContext<'_>, rows: &FileRows<'_>, centroids: &[f32]) 
 
 fn centroid_path(context: &StepContext<'_>, unit: Unit) -> PathBuf {
     context.scratch(format!("centroids-{unit:04}.npy"))
-}
-
-/// Writes `[k, dim]` f32 as `.npy`.
-pub(crate) fn write_centroids(path: &Path, centroids: &[f32], dim: usize) -> Result<()> {
-    let mut file = NpyWriter::create(path, ElementType::F32, Some(dim as u64))?;
-    file.write(centroids)?;
-    file.finish()?;
-    Ok(())
-}
-
-/// Reads centroids back, `[k, dim]`.
-pub(crate) fn read_centroids(path: &Path, dim: usize) -> Result<Vec<f32>> {
-    let file = NpyFile::open(SourceFile::open_local(path)?)?;
-    file.expect(ElementType::F32, dim as u64)?;
-    Ok(file.read_all::<f32>()?)
-}
-
-pub(crate) fn to_value(value: &impl Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(value).map_err(|error| Error::bug(error.to_string()))
-}
-
-pub(crate) fn from_value<T: for<'de> Deserialize<'de>>(value: serde_json::Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|error| Error::bug(format!("a task's marker: {error}")))
 }
