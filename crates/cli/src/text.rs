@@ -1,22 +1,6 @@
 //! Numbers and tables as people read them in a terminal.
 
-/// `1234567` as `1,234,567`.
-pub fn count(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// "1 row", "2 rows".
-pub fn counted(value: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(value), if value == 1 { one } else { many })
-}
+pub use cribble_outputs::report::{count, counted};
 
 /// `0.4 s`, `12.4 s`, `3 min 05 s`, `2 h 14 min`.
 pub fn duration(seconds: f64) -> String {

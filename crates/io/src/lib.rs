@@ -1,5 +1,5 @@
 //! Every reader and writer of Cribble: metadata tables, arrays, tars, subsets, atomic commits. It decides nothing about data.
-//! Start with [`storage`] (where bytes come from) and [`commit`] (how files get their names); the formats stand on those two.
+//! Start with [`storage`] (where bytes come from) and `commit` (how files get their names); the formats stand on those two.
 mod array;
 pub mod check;
 mod commit;

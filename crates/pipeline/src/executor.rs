@@ -175,6 +175,7 @@ impl Executor<'_> {
         let mut report = step_report(name, step.kind(), &outputs);
         report.options = serde_json::to_value(&self.recipe.steps[index].options).ok();
         report.details = step.finish(context, &outputs)?;
+        report.notes.extend(step.closing_notes(&outputs));
         report.seconds = seconds;
         report.peak_memory_bytes = peak_memory();
         Ok(report)

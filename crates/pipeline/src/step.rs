@@ -115,6 +115,11 @@ pub trait Step: Send + Sync {
     fn finish(&self, _context: &StepContext<'_>, _outputs: &[(String, Vec<TaskOutput>)]) -> Result<Details> {
         Ok(Details::None)
     }
+
+    /// Sentences for the report that need all tasks: sums over shards, said once.
+    fn closing_notes(&self, _outputs: &[(String, Vec<TaskOutput>)]) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Puts the tasks' outputs together into the report of a step.

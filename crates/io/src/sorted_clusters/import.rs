@@ -19,6 +19,9 @@ pub struct SortedClusters {
     pub others: Vec<String>,
 }
 
+/// More missing clusters than this are no incomplete copy but a stray file.
+const MOST_MISSING: usize = 1_000_000;
+
 impl SortedClusters {
     /// Lists the folder. No `cluster_{c}.npy` at all is an error.
     pub fn open(storage: &dyn Storage, folder: &Location) -> Result<Self> {
@@ -42,12 +45,18 @@ impl SortedClusters {
                 found,
             ));
         };
+        // A stray `cluster_4294967295.npy` must not become four billion missing ones.
+        if *last as usize >= clusters.files.len() + MOST_MISSING {
+            let found = format!("{} files of which the last is cluster_{last}.npy", clusters.files.len());
+            let expected = "numbers without gaps, cluster_0.npy on";
+            return Err(IoError::malformed(folder.path(), "sorted clusters", None, expected, found)
+                .with_hint("move files that are no clusters to another folder, or copy the missing ones"));
+        }
         let mut expected = 0;
         for &(number, _) in &clusters.files {
             clusters.missing.extend(expected..number);
-            expected = number + 1;
+            expected = number.saturating_add(1);
         }
-        debug_assert_eq!(clusters.files.len() + clusters.missing.len(), *last as usize + 1);
         Ok(clusters)
     }
 

@@ -1,9 +1,9 @@
 //! Tars by their headers alone: which members lie where, which of them form a sample, and what uid the sample has.
 //! Image data is never read while indexing; a whole-archive read is what makes other resharders slow.
 //!
-//! - [`scan`]: one tar → [`TarIndex`] (samples with the byte ranges of their members, and the fault where reading stopped);
+//! - [`scan()`]: one tar → [`TarIndex`] (samples with the byte ranges of their members, and the fault where reading stopped);
 //! - [`image_index`]: many tars → files on disk, found again by uid;
-//! - [`write`]: tar headers for members whose name changes;
+//! - [`mod@write`]: tar headers for members whose name changes;
 //! - [`img2dataset`]: the side files of img2dataset, for the reconcile table;
 //! - [`sorter`]: sorting of fixed-size records within a memory budget.
 mod contents;

@@ -43,3 +43,5 @@ pub fn report_json(report: &RunReport) -> String {
 
 #[cfg(test)]
 mod tests;
+
+pub use format::{count, counted};

@@ -206,4 +206,13 @@ impl Step for Dedup {
         }
         Ok(Details::Dedup(details))
     }
+
+    fn closing_notes(&self, outputs: &[(String, Vec<TaskOutput>)]) -> Vec<String> {
+        let hashed = outputs.iter().filter(|(name, _)| name == "hash").flat_map(|(_, outputs)| outputs);
+        let missing: u64 = hashed.filter_map(|output| output.data.as_u64()).sum();
+        if missing == 0 {
+            return Vec::new();
+        }
+        vec![format!("{missing} samples have no image in the tars and were not compared by bytes")]
+    }
 }
