@@ -58,6 +58,7 @@ pub(in crate::source) fn open(
                 location: location.clone(),
                 source,
                 columns: columns.clone(),
+                has_uids: from_json > 0,
             }),
             row_count,
             files: vec![location.clone()],
@@ -67,7 +68,7 @@ pub(in crate::source) fn open(
         .collect();
     let mut notes =
         vec!["tars have no arrays: steps that need embeddings cannot run on them alone".to_owned()];
-    if from_json < rows {
+    if 0 < from_json && from_json < rows {
         let made = rows - from_json;
         notes.push(format!(
             "{made} of {rows} samples have no uid in their json: it is made from tar name and key"
@@ -142,12 +143,14 @@ struct TarRows {
     location: Location,
     source: String,
     columns: Arc<Vec<(String, Kind)>>,
+    /// Whether any sample has a uid of its own: then `uid` is a column, and the notes say how many had to be made.
+    has_uids: bool,
 }
 
 impl Rows for TarRows {
     /// `uid` (of the json, else made), `key`, `text` (the txt member, else `caption` or `text` of the json), then the fields of the json.
     fn schema(&self) -> SchemaRef {
-        let fields = self.columns.iter().filter(|(name, _)| name != "uid");
+        let fields = self.columns.iter().filter(|(name, _)| self.has_uids || name != "uid");
         Arc::new(Schema::new(
             fields.map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect::<Vec<_>>(),
         ))

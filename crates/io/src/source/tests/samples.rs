@@ -51,6 +51,7 @@ fn tars_give_rows_from_their_json_and_txt() {
     assert_eq!(shards, [("00000", 3), ("00007", 0)]);
     let expected =
         [uid.parse().unwrap(), hashed_uid("00000.tar", b"000000001"), hashed_uid("00000.tar", b"000000002")];
+    assert!(!dataset.has_made_uids(), "one of them is the source's own");
     assert_eq!(dataset.uids(0).unwrap(), expected);
     assert_eq!(text_column(&dataset, 0, "uid"), expected.map(|uid| uid.to_string()));
     assert_eq!(text_column(&dataset, 0, "key"), ["000000000", "000000001", "000000002"]);
