@@ -12,7 +12,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,17 +59,15 @@ def run_process(command, threads, cwd=None, python_path=None):
     """
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     environment = {**os.environ, **limits, **({"PYTHONPATH": python_path} if python_path else {})}
-    out, errors = Path("bench_out/.stdout"), Path("bench_out/.stderr")
+    out, errors, usage = (Path("bench_out") / name for name in (".stdout", ".stderr", ".usage"))
     out.parent.mkdir(exist_ok=True)
+    launcher = [sys.executable, "-S", str(Path(__file__).resolve().parent / "launch.py"), str(usage.resolve())]
     with open(out, "w") as stdout, open(errors, "w") as stderr:
-        start = time.perf_counter()
-        process = subprocess.Popen([str(part) for part in command], stdout=stdout, stderr=stderr, cwd=cwd, env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"failed with {process.returncode}: {' '.join(map(str, command))}\n{errors.read_text()[-4000:]}")
-    return {"command": " ".join(map(str, command)), "seconds": seconds, "peak_rss_mb": usage.ru_maxrss / 1024, "stdout": out.read_text()}
+        code = subprocess.run(launcher + [str(part) for part in command], stdout=stdout, stderr=stderr, cwd=cwd, env=environment).returncode
+    if code != 0:
+        raise SystemExit(f"failed with {code}: {' '.join(map(str, command))}\n{errors.read_text()[-4000:]}")
+    kibibytes, seconds = usage.read_text().split()
+    return {"command": " ".join(map(str, command)), "seconds": float(seconds), "peak_rss_mb": int(kibibytes) / 1024, "stdout": out.read_text()}
 
 
 def last_json(text):
