@@ -202,7 +202,7 @@ fn clusters_are_exported_for_the_reference_scripts() {
     assert!(!place.path("sorted").exists());
     let value = place.json(&words, 0);
     let folder = value["export"]["folder"].as_str().unwrap();
-    for name in ["cluster_0.npy", "kmeans_centroids.npy"] {
+    for name in ["sorted_clusters/cluster_0.npy", "kmeans_centroids.npy"] {
         assert!(place.path(folder).join(name).is_file(), "{name} is not in {folder}");
     }
     place.run(&words, 1).error("is not empty", "new folder");

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 /// Formats of `export`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// SemDeDup's and density-based pruning's folder: cluster_0.npy …, kmeans_centroids.npy
+    /// What SemDeDup's and density-based pruning's scripts read: sorted_clusters/cluster_0.npy …, kmeans_centroids.npy
     SortedClusters,
 }
 

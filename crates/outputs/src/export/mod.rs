@@ -60,8 +60,9 @@ fn find(run: &RunFolder) -> Result<Clusters> {
         .with_hint("a cluster step, or a dedup step with an embedding, has to be complete"))
 }
 
-/// Writes `cluster_{c}.npy` for each cluster (name = uid, row = position in the whole input, distance, cluster; farthest first, ties by row),
-/// `kmeans_centroids.npy`, and the assignments where every row has one. Memory is bounded by `memory` bytes.
+/// Writes `sorted_clusters/cluster_{c}.npy` for each cluster (name = uid, row = position in the whole input, distance, cluster; farthest first,
+/// ties by row), alone in their folder because the published scripts count its files; beside it `kmeans_centroids.npy`, and the assignments where
+/// every row has one. Memory is bounded by `memory` bytes.
 pub fn sorted_clusters(
     run: &RunFolder,
     dataset: &Dataset,
@@ -75,7 +76,12 @@ pub fn sorted_clusters(
     let (count, dim) = (file.rows(), file.width());
     let number = u32::try_from(count)
         .map_err(|_| Error::input(format!("{count} clusters are too many for file names")))?;
-    let mut exporter = ClusterExporter::new(out, number, ClusterOrder::FarthestFirst, (memory / 4) as usize)?;
+    let mut exporter = ClusterExporter::new(
+        &out.join("sorted_clusters"),
+        number,
+        ClusterOrder::FarthestFirst,
+        (memory / 4) as usize,
+    )?;
     let (mut rows, mut all, mut first) = (0u64, true, 0u64);
     progress.begin("export", dataset.shards().len() as u64, "shards");
     for shard in dataset.shards() {
