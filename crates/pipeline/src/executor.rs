@@ -67,7 +67,7 @@ impl Executor<'_> {
             .collect()
     }
 
-    fn with_context<T>(
+    pub(crate) fn with_context<T>(
         &self,
         run: &RunFolder,
         index: usize,

@@ -26,5 +26,4 @@ pub use run::{Found, RunFolder};
 pub use scatter::{GlobalRow, ScatterReader, ScatterWriter};
 pub use selection::{Selection, read_selection, write_selection};
 pub use step::{Parallel, PhaseSpec, Step, TaskOutput, Unit, UnitKind};
-pub use subset::{SubsetSorter, write_sorted_uids};
 pub use table::{TableReader, TableSchema, Verdicts, read_column, write_columns, write_table};

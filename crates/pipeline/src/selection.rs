@@ -14,7 +14,7 @@ use cribble_io::tables::TableWriter;
 use rayon::prelude::*;
 
 use crate::{
-    Executor, RunFolder, StepContext,
+    Executor, RunFolder,
     errors::concatenate,
     subset::SubsetSorter,
     table::{TableReader, read_batches},
@@ -169,12 +169,12 @@ pub fn write_selection(
     Ok((sum, further))
 }
 
-fn sorter(executor: &Executor<'_>, run: &RunFolder) -> SubsetSorter {
-    SubsetSorter::new(run.path().join(".scratch-subset"), executor.limits.memory / 4)
+fn sorter(executor: &Executor<'_>, run: &RunFolder) -> Result<SubsetSorter> {
+    SubsetSorter::new(run.path().to_path_buf(), executor.limits.memory / 4)
 }
 
 fn write_main_subset(executor: &Executor<'_>, run: &RunFolder) -> Result<()> {
-    let mut sorter = sorter(executor, run);
+    let mut sorter = sorter(executor, run)?;
     for shard in executor.dataset.shards() {
         executor.cancel.check()?;
         for row in read_selection(run.path(), &shard.name)? {
@@ -190,32 +190,21 @@ fn write_main_subset(executor: &Executor<'_>, run: &RunFolder) -> Result<()> {
 fn write_further_subsets(executor: &Executor<'_>, run: &RunFolder) -> Result<Vec<(String, u64)>> {
     let Some(last) = executor.steps.len().checked_sub(1) else { return Ok(Vec::new()) };
     let labels = executor.steps[last].further_subsets();
-    let before = executor.before(run, last);
-    let folder = run.step_folder(last);
-    let context = StepContext {
-        dataset: executor.dataset,
-        before: &before,
-        images: executor.recipe.input.images.as_deref(),
-        folder: &folder,
-        run: run.path(),
-        memory: executor.limits.memory,
-        threads: executor.limits.threads,
-        progress: executor.progress,
-        cancel: executor.cancel,
-    };
-    let mut written = Vec::new();
-    for (index, label) in labels.into_iter().enumerate() {
-        let mut sorter = sorter(executor, run);
-        for shard in 0..context.shards() {
-            executor.cancel.check()?;
-            let uids = context.uids(shard)?;
-            let mask = executor.steps[last].further_subset(&context, index, shard, &uids)?;
-            for (&uid, _) in uids.iter().zip(mask).filter(|(_, inside)| *inside) {
-                sorter.push(uid)?;
+    executor.with_context(run, last, |context| {
+        let mut written = Vec::new();
+        for (index, label) in labels.into_iter().enumerate() {
+            let mut sorter = sorter(executor, run)?;
+            for shard in 0..context.shards() {
+                executor.cancel.check()?;
+                let uids = context.uids(shard)?;
+                let mask = executor.steps[last].further_subset(context, index, shard, &uids)?;
+                for (&uid, _) in uids.iter().zip(mask).filter(|(_, inside)| *inside) {
+                    sorter.push(uid)?;
+                }
             }
+            let count = sorter.write(&run.path().join(format!("subset-{label}.npy")))?;
+            written.push((label, count));
         }
-        let count = sorter.write(&run.path().join(format!("subset-{label}.npy")))?;
-        written.push((label, count));
-    }
-    Ok(written)
+        Ok(written)
+    })
 }

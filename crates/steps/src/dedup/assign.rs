@@ -269,12 +269,3 @@ impl<'a> StoredBlocks<'a> {
         Ok(Some(StoredBlock { start, rows: &self.unit, stored: &self.stored, states: &self.states }))
     }
 }
-
-/// Unit rows that lie one after another in a scratch file, cancellable; also used for cells too large for memory.
-pub fn open_unit_rows<'a>(
-    context: &'a StepContext<'a>,
-    path: &std::path::Path,
-    dim: usize,
-) -> Result<FileRows<'a>> {
-    FileRows::open(context, path, dim)
-}

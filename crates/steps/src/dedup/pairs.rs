@@ -8,10 +8,10 @@ use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, ScatterWriter, StepC
 
 use super::{
     Dedup,
-    assign::{HEAD, Head, open_unit_rows, widen, width},
+    assign::{HEAD, Head, widen, width},
     cells::Plan,
 };
-use crate::{embedding::math_error, order::OrderKey, values::to_value};
+use crate::{embedding::math_error, order::OrderKey, training::FileRows, values::to_value};
 
 /// The largest earlier similarity of a row in one cell, on its way back to the shard.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -43,7 +43,7 @@ const PIECE: usize = 32 << 20;
 /// The rows of one cell, heads sorted by the order of the scan.
 struct CellRows {
     heads: Vec<Head>,
-    rows: Box<dyn RowSource + Send>,
+    rows: VecRows,
 }
 
 impl Dedup {
@@ -54,14 +54,14 @@ impl Dedup {
         if large {
             let path = context.scratch(format!("large-{bucket:08}.f32"));
             let heads = sort_to_file(context, &embedding, cells.start, &path)?;
-            let rows = open_unit_rows(context, &path, embedding.info.dim)?;
+            let rows = FileRows::open(context, &path, embedding.info.dim)?;
             self.compare(&heads, &rows, &mut sink)?;
             std::fs::remove_file(&path)
                 .map_err(|error| Error::wrap(ErrorKind::Input, error).context(path.display()))?;
         } else {
             for cell in load(context, &embedding, cells)? {
                 context.cancel.check()?;
-                self.compare(&cell.heads, cell.rows.as_ref(), &mut sink)?;
+                self.compare(&cell.heads, &cell.rows, &mut sink)?;
             }
         }
         let path = context.scratch(format!("found/{bucket:08}"));
@@ -166,7 +166,7 @@ fn load(
         }
         normalize(&mut rows, dim);
         let heads = part.iter().map(|(head, _)| *head).collect();
-        Some(CellRows { heads, rows: Box::new(VecRows::new(rows, dim)) })
+        Some(CellRows { heads, rows: VecRows::new(rows, dim) })
     }))
 }
 
