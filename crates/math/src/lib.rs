@@ -10,12 +10,14 @@
 //! of the values in the data.
 #![warn(missing_docs)]
 
+pub mod attention;
 pub mod components;
 pub mod density;
 pub mod elbow;
 mod kernel;
 pub mod kmeans;
-
+pub mod functions;
+pub mod matrix;
 pub mod nearest;
 pub mod pairs;
 pub mod quota;
