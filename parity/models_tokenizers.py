@@ -1,0 +1,259 @@
+"""Tiny tokenizers with the pipelines of the real ones, trained on a paragraph of our own, and the strings that are hard to tokenise.
+
+Used by models.py. Every tokenizer has a few hundred tokens: enough for merges, unknown characters and byte fallback to happen.
+"""
+
+import io
+import json
+import string
+import unicodedata
+from collections import Counter
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+CORPUS = """a photo of a red circle on a blue field . two small squares beside a large triangle , seen from above . the cat sat on the mat
+and the dog ran through the tall grass . vintage poster for sale , 50 % off , free shipping ! photo by john , january 2019 . a woman in a
+green dress holds an umbrella in the rain . bilder von der straße , größer als je zuvor . une photo d'un café à paris . download
+wallpaper 1920x1080 mountains lake sunset reflection . it's the children's toys , they're not yours , we'll see , i've seen , i'm here ,
+he'd gone , don't . product name : stainless steel water bottle 750 ml , item no. 12345 . how to bake bread at home with simple steps""".replace("\n", " ")
+
+HARD = [
+    "a photo of a cat",
+    "",
+    " ",
+    "  leading and trailing   spaces  ",
+    "tabs\tand\nnewlines\r\nand\x0bvertical\x0cfeeds",
+    "A PHOTO OF A RED CIRCLE ON A BLUE FIELD",
+    "it's they're we'll I've I'm he'd don't IT'S DON'T o'clock 'quoted'",
+    "1 22 333 4444 12345 1,234,567.89 ½ ² ٣ 三 Ⅷ 1920x1080",
+    "hello, world! (brackets) [square] {curly} <angle> \"quotes\" #hash @at $5 50% a/b a\\b a_b a-b a+b=c ~^`|;:?",
+    "café naïve façade coöperate",
+    "cafe\u0301 nai\u0308ve A\u030a a\u0323\u0302 q\u0307\u0323",
+    "\u0301 leading combining mark",
+    "Straße GRÖSSE ẞ İstanbul ıI ΑΣ ΟΔΟΣ ǅ ﬁ ﬂ Å K",
+    "ＦＵＬＬＷＩＤＴＨ　ｔｅｘｔ！？，。",
+    "😀 😃😄 👍🏽 🇩🇪🇫🇷 ❤️ ☺",
+    "👨‍👩‍👧‍👦 👩🏾‍🚀 🏳️‍🌈 🧑‍🤝‍🧑",
+    "日本語のテキストと漢字、カタカナ。",
+    "中文文本，没有空格的句子。",
+    "한국어 텍스트 한글",
+    "\u1112\u1161\u11ab\u1100\u1173\u11af decomposed hangul",
+    "مرحبا بالعالم، هذا نص عربي",
+    "שלום עולם עִבְרִית",
+    "mixed שלום english عربي text \u202eoverride\u202c \u200emark",
+    "हिन्दी पाठ ক্ষ தமிழ் ไทยไม่มีช่องว่าง",
+    "Русский текст Ёё Йй Ґґ",
+    "zero\u200bwidth\u200cnon\u200djoiner\u2060word\ufeffbom \u00adsoft hyphen",
+    "nbsp\u00a0here\u2003em\u2009thin\u3000ideographic\u2028line\u2029para\u0085nel",
+    "nul\x00inside \x00 bell\x07 escape\x1b[0m del\x7f c1\x80\x9f",
+    "\ufffd replacement \ue000 private \U000e0041 tag \U0010ffff last \ufffe",
+    "&amp; &lt;b&gt; &#39; &quot;html&quot; &nbsp; &eacute; &amp;amp;",
+    "<b>bold</b> <br/> https://example.com/a?b=c&d=e#f user@example.com",
+    "ÃƒÂ© mojibake â€œquotesâ€\u009d schÃ¶n",
+    "“smart” ‘quotes’ – en — em … ellipsis • bullet ™ ® © € £ ¥ § ¶",
+    "x" * 300,
+    "!" * 120,
+    "word " * 90,
+    "\u0928\u093f" * 60,
+    "😀" * 70,
+    ("the quick brown fox jumps over the lazy dog, photo number 12345; " * 47)[:3000],
+    ("日本語テキスト。" * 375)[:3000],
+    "<|startoftext|> inside <|endoftext|> the text",
+    "</s> <unk> <pad> <eos> <bos> <mask> [CLS] [SEP] [MASK] [UNK] [PAD]",
+    "▁already ▁marked▁pieces",
+    "a",
+    ".",
+    "\n",
+]
+
+
+def learn(words, merges):
+    """Byte-pair merges of words given as lists of symbols, most frequent pair first. Ours, because the trainers of `tokenizers` break ties
+    by the order of a hash map: the files would differ from run to run."""
+    words, learnt = [list(word) for word in words], []
+    for _ in range(merges):
+        pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
+        first, second = best = max(pairs, key=lambda pair: (pairs[pair], pair))
+        learnt.append(best)
+        for word in words:
+            at = 0
+            while at + 1 < len(word):
+                if (word[at], word[at + 1]) == best:
+                    word[at : at + 2] = [first + second]
+                at += 1
+    return learnt
+
+
+def clip(folder, merges=90):
+    """Byte-level BPE with CLIP's pattern, suffix and whole alphabet, as the tokenizer.json of openai/clip-* has it."""
+    suffix = "</w>"
+    pattern = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+    normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    split = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = [word for word, _ in split.pre_tokenize_str(normalizer.normalize_str(CORPUS))]
+    learnt = learn([[*word[:-1], word[-1] + suffix] for word in words], merges)
+    vocabulary = letters + [letter + suffix for letter in letters] + [a + b for a, b in learnt]
+    vocabulary += ["<|startoftext|>", "<|endoftext|>"]
+    ids = {token: at for at, token in enumerate(dict.fromkeys(vocabulary))}
+    start, end = ids["<|startoftext|>"], ids["<|endoftext|>"]
+    made = Tokenizer(
+        models.BPE(
+            vocab=ids, merges=learnt, unk_token="<|endoftext|>", continuing_subword_prefix="", end_of_word_suffix=suffix, fuse_unk=False
+        )
+    )
+    made.normalizer, made.pre_tokenizer, made.decoder = normalizer, split, decoders.ByteLevel()
+    made.post_processor = processors.RobertaProcessing(("<|endoftext|>", end), ("<|startoftext|>", start), False, False)
+    made.add_special_tokens([AddedToken(token, normalized=False) for token in ("<|startoftext|>", "<|endoftext|>")])
+    made.save(str(folder / "tokenizer.json"), pretty=False)
+    settings = {
+        "bos_token": "<|startoftext|>",
+        "eos_token": "<|endoftext|>",
+        "unk_token": "<|endoftext|>",
+        "pad_token": "<|endoftext|>",
+        "model_max_length": 77,
+        "tokenizer_class": "CLIPTokenizer",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    return len(ids), start, end
+
+
+def rules(path):
+    """A part of NFKC as SentencePiece takes it: the whole map would be 300 kB in every fixture."""
+    ranges = [(0xA0, 0xBF), (0x149, 0x149), (0x2000, 0x200A), (0x2026, 0x2026), (0x2122, 0x212B), (0x2160, 0x217F), (0x3000, 0x3000)]
+    ranges += [(0xFB00, 0xFB06), (0xFF01, 0xFF5E)]
+    lines = []
+    for code in (code for first, last in ranges for code in range(first, last + 1)):
+        mapped = unicodedata.normalize("NFKC", chr(code))
+        if mapped != chr(code):
+            lines.append(f"{code:X}\t" + " ".join(f"{ord(c):X}" for c in mapped))
+    lines += [f"{code:X}\t20" for code in (0x9, 0xA, 0xD)] + ["41 30A\tC5", "65 301\tE9"]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def siglip(folder, scratch, canonical):
+    """A real SentencePiece unigram model, and its tokenizer.json. `canonical`: with lower-casing and punctuation in the file (as the
+    fast tokenizers of google/siglip-*), or without (then the reader must add them). The slow tokenizer reads spiece.model in `scratch`."""
+    import sentencepiece
+
+    out = io.BytesIO()
+    plain = CORPUS.lower().translate(str.maketrans("", "", string.punctuation))
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(plain.split())] * 4 + plain.split()),
+        model_writer=out,
+        normalization_rule_tsv=str(rules(scratch / "rules.tsv")),
+        model_type="unigram",
+        vocab_size=330,
+        byte_fallback=True,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        hard_vocab_limit=False,
+        num_threads=1,
+        minloglevel=2,
+    )
+    (scratch / "spiece.model").write_bytes(out.getvalue())
+    from sentencepiece import sentencepiece_model_pb2
+
+    proto = sentencepiece_model_pb2.ModelProto()
+    proto.ParseFromString(out.getvalue())
+    pieces = [(piece.piece, piece.score) for piece in proto.pieces]
+    made = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))
+    first = [
+        normalizers.Lowercase(),
+        normalizers.Replace(Regex("[" + "".join("\\" + c for c in string.punctuation) + "]"), ""),
+        normalizers.Replace(Regex(r"\s+"), " "),
+        normalizers.Strip(),
+    ]
+    then = [normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap), normalizers.Replace(Regex(" {2,}"), " ")]
+    made.normalizer = normalizers.Sequence((first if canonical else []) + then)
+    made.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    made.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always", split=True)
+    made.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    made.add_special_tokens([AddedToken(token, normalized=False, lstrip=True, rstrip=True) for token in ("</s>", "<unk>")])
+    made.save(str(folder / "tokenizer.json"), pretty=False)
+    settings = {
+        "do_lower_case": True,
+        "eos_token": "</s>",
+        "pad_token": "</s>",
+        "unk_token": "<unk>",
+        "model_max_length": 64,
+        "tokenizer_class": "SiglipTokenizer",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    return len(pieces)
+
+
+def gemma(folder):
+    """Gemma's pipeline: spaces become ▁, BPE over characters, bytes where one is unknown. The file does not lower-case, as the files on the
+    Hub do not: transformers' Siglip2Tokenizer adds that when it loads."""
+    special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
+    learnt = learn([["▁", *word] for word in CORPUS.split(" ")], 60)
+    tokens = special + [f"<0x{byte:02X}>" for byte in range(256)]
+    tokens += sorted(set("▁" + CORPUS.replace(" ", ""))) + [first + second for first, second in learnt]
+    ids = {token: at for at, token in enumerate(dict.fromkeys(tokens))}
+    made = Tokenizer(
+        models.BPE(vocab=ids, merges=learnt, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    )
+    made.normalizer = normalizers.Replace(" ", "▁")
+    made.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    made.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    made.post_processor = processors.TemplateProcessing(single="$A <eos>", pair="$A <eos> $B <eos>", special_tokens=[("<eos>", 1)])
+    made.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    made.save(str(folder / "tokenizer.json"), pretty=False)
+    settings = {
+        "add_bos_token": False,
+        "add_eos_token": True,
+        "bos_token": "<bos>",
+        "eos_token": "<eos>",
+        "pad_token": "<pad>",
+        "unk_token": "<unk>",
+        "padding_side": "right",
+        "model_max_length": 64,
+        "tokenizer_class": "GemmaTokenizer",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    return len(ids)
+
+
+def bert(folder, length):
+    """WordPiece as bert-base-uncased has it, with the truncation and padding that the files of sentence-transformers carry (and that a
+    reader must ignore)."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    normalizer = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=True, strip_accents=None, lowercase=True)
+    split = pre_tokenizers.BertPreTokenizer()
+    words = [word for word, _ in split.pre_tokenize_str(normalizer.normalize_str(CORPUS))]
+    letters = sorted(set("".join(words)) | set("日本語中文한국1234567890!?.,'\"()-"))
+    # Heads and tails of words: enough for pieces of every length, and for words that cannot be written.
+    heads = Counter(word[:size] for word in words for size in (2, 3, 4, 6) if len(word) >= size)
+    tails = Counter("##" + word[-size:] for word in words for size in (2, 3) if len(word) > size)
+    common = [piece for counts in (heads, tails) for piece, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:120]]
+    pieces = special + letters + ["##" + letter for letter in letters] + common
+    ids = {piece: at for at, piece in enumerate(dict.fromkeys(pieces))}
+    made = Tokenizer(models.WordPiece(vocab=ids, unk_token="[UNK]", max_input_chars_per_word=100))
+    made.normalizer, made.pre_tokenizer = normalizer, split
+    made.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    cls, sep = made.token_to_id("[CLS]"), made.token_to_id("[SEP]")
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=[("[CLS]", cls), ("[SEP]", sep)]
+    )
+    made.decoder = decoders.WordPiece(prefix="##")
+    made.enable_truncation(length // 2)
+    made.enable_padding(length=length // 2)
+    made.save(str(folder / "tokenizer.json"), pretty=False)
+    settings = {
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "mask_token": "[MASK]",
+        "do_lower_case": True,
+        "model_max_length": 512,
+        "tokenizer_class": "BertTokenizer",
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    return made.get_vocab_size()
