@@ -107,12 +107,14 @@ pub fn generate(
     prepare(dir)?;
     let world = World::new(options);
     let passes = options.arrays.len() as u64 + 1 + u64::from(options.images);
+    let metadata_shards =
+        if options.metadata { options.rows.div_ceil(options.rows_per_metadata_shard) } else { 0 };
     let mut progress = Progress { tell: progress, done: 0, total: options.rows * passes };
     progress.add(0);
     let mut summary = PoolSummary {
         options: options.clone(),
         rows: options.rows,
-        metadata_shards: options.rows.div_ceil(options.rows_per_metadata_shard),
+        metadata_shards,
         tars: 0,
         images: 0,
         bytes: 0,
@@ -137,7 +139,9 @@ pub fn generate(
     }
 
     let folder = dir.join("metadata");
-    make_folder(&folder)?;
+    if options.metadata {
+        make_folder(&folder)?;
+    }
     let mut encoders = Vec::<(String, Encoder)>::new();
     for ArraySpec { name, dim } in &options.arrays {
         let (encoder, _) = split(name);
@@ -148,34 +152,35 @@ pub fn generate(
     let names: Vec<Arc<str>> =
         crate::draw::table::CONCEPTS.iter().map(|concept| concept.key.into()).collect();
     let mut truth = TruthWriter::create(&dir.join(TRUTH_FILE))?;
-    for shard in 0..summary.metadata_shards {
+    // The truth is written in the same pieces whether or not there is metadata.
+    for shard in 0..options.rows.div_ceil(options.rows_per_metadata_shard) {
         let first = shard * options.rows_per_metadata_shard;
         let rows = options.rows_per_metadata_shard.min(options.rows - first);
         let samples: Vec<Sample> =
             (first..first + rows).into_par_iter().map(|row| world.sample(row)).collect();
         let stem = format!("{shard:08}");
-        let scores = write_arrays(
-            &world,
-            options,
-            &encoders,
-            &samples,
-            &folder.join(format!("{stem}.npz")),
-            &mut progress,
-        )?;
-
-        let mut metadata = MetadataWriter::create(&folder.join(format!("{stem}.parquet")))?;
+        let mut metadata = None;
+        if options.metadata {
+            let npz = folder.join(format!("{stem}.npz"));
+            let scores = write_arrays(&world, options, &encoders, &samples, &npz, &mut progress)?;
+            metadata = Some((MetadataWriter::create(&folder.join(format!("{stem}.parquet")))?, scores));
+        }
         for (block, samples) in samples.chunks(BLOCK).enumerate() {
             let at = block * BLOCK..block * BLOCK + samples.len();
-            let block_hashes: Vec<[u8; 32]> =
-                samples.iter().map(|sample| hash(&world, sample, &hashes)).collect();
-            metadata.write(&world, samples, &scores[0][at.clone()], &scores[1][at], &block_hashes)?;
+            if let Some((metadata, scores)) = &mut metadata {
+                let block_hashes: Vec<[u8; 32]> =
+                    samples.iter().map(|sample| hash(&world, sample, &hashes)).collect();
+                metadata.write(&world, samples, &scores[0][at.clone()], &scores[1][at], &block_hashes)?;
+            }
             let told: Vec<TruthRow> =
                 samples.iter().map(|sample| truth_row(&world, sample, &names)).collect();
             told.iter().for_each(|row| summary.count(row));
             truth.write(&told)?;
             progress.add(samples.len() as u64);
         }
-        metadata.finish()?;
+        if let Some((metadata, _)) = metadata {
+            metadata.finish()?;
+        }
     }
     truth.finish()?;
     finish(dir, &mut summary)?;

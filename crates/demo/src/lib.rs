@@ -3,7 +3,7 @@
 //! [`generate`] makes a pool; [`Truth`] reads back what was planted and scores a selection against it. Nothing here judges data, so
 //! the pipeline can be tested against it without sharing its mistakes.
 //!
-//! Layout of a pool folder: `metadata/{stem}.parquet` + `{stem}.npz` (DataComp's schema), `shards/{:08d}.tar`, `.parquet` and
+//! Layout of a pool folder: `metadata/{stem}.parquet` + `{stem}.npz` (DataComp's schema; none in a pool of tars), `shards/{:08d}.tar`, `.parquet` and
 //! `_stats.json` (img2dataset's), `truth.parquet`, `pool.json`. The decision a reader would question: the embeddings are synthetic
 //! (see `embed.rs`), made so that similarities between twins, neighbours and strangers lie where a CLIP's would.
 #![warn(missing_docs)]

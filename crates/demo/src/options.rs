@@ -12,6 +12,8 @@ pub struct PoolOptions {
     pub seed: u64,
     /// Draw and encode JPEGs and write `shards/`. Off: metadata and embeddings only, in bounded memory, for tests of size.
     pub images: bool,
+    /// Write `metadata/`: DataComp's parquet and npz files. Off: tars alone, as a download leaves them.
+    pub metadata: bool,
     /// The arrays of every npz, written in this order. Image and text of one encoder must have one dimension.
     pub arrays: Vec<ArraySpec>,
     /// Rows per `metadata/{stem}.parquet` + `.npz` (at least 1).
@@ -106,6 +108,7 @@ impl Default for PoolOptions {
             rows: 20_000,
             seed: 1,
             images: true,
+            metadata: true,
             arrays: vec![
                 array("b32_img", 512),
                 array("b32_txt", 512),
@@ -121,6 +124,11 @@ impl Default for PoolOptions {
 }
 
 impl PoolOptions {
+    /// Tars alone: pixels and captions, no scores and no embeddings. What the demo starts from.
+    pub fn tars(rows: u64) -> Self {
+        Self { rows, metadata: false, arrays: Vec::new(), ..Self::default() }
+    }
+
     /// A pool for tests of size: no images, one 512-d image array, 100,000 rows a metadata shard.
     pub fn big(rows: u64) -> Self {
         Self {
@@ -139,6 +147,9 @@ impl PoolOptions {
         };
         if self.rows > u64::from(u32::MAX) {
             return fail("rows", "at most 4,294,967,295", self.rows.to_string());
+        }
+        if !self.metadata && (!self.images || !self.arrays.is_empty()) {
+            return fail("metadata", "true where there are arrays or no images", "false".to_owned());
         }
         if self.rows_per_metadata_shard == 0 {
             return fail("rows_per_metadata_shard", "at least 1", "0".to_owned());

@@ -261,6 +261,25 @@ fn a_pool_without_images_has_metadata_and_truth_only() {
 }
 
 #[test]
+fn a_pool_of_tars_has_the_same_tars_and_truth_and_nothing_else() {
+    let (whole, tars) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    make(&small(), whole.path());
+    let options = PoolOptions { metadata: false, arrays: Vec::new(), ..small() };
+    assert_eq!(make(&options, tars.path()).metadata_shards, 0);
+    let mut expected = files(whole.path());
+    expected.retain(|name, _| !name.starts_with("metadata/") && name != "pool.json");
+    let mut found = files(tars.path());
+    found.retain(|name, _| name != "pool.json");
+    assert_eq!(found, expected);
+
+    let impossible = PoolOptions { images: false, ..options };
+    assert!(matches!(
+        generate(&impossible, &tars.path().join("other"), &mut |_, _| ()),
+        Err(DemoError::Option { option: "metadata", .. })
+    ));
+}
+
+#[test]
 fn an_empty_pool_and_a_pool_of_one_are_pools() {
     for rows in [0, 1] {
         let dir = tempfile::tempdir().unwrap();
