@@ -8,7 +8,10 @@ use std::{
 use cribble_core::{Error, InputOptions, Recipe, Result, RunReport, StepReport};
 use cribble_io::source::{Dataset, OpenOptions};
 use cribble_outputs::reshard::ReshardReport;
-use cribble_pipeline::{Executor, ManifestInput, Plan, PlannedStep, RunFolder, Step, StepState, UnitKind};
+use cribble_pipeline::{
+    Executor, Found, ManifestInput, Plan, PlannedStep, RunFolder, Step, StepFacts, StepState, UnitKind,
+    step_facts,
+};
 
 use crate::{finish, interrupt, settings::Settings, text};
 
@@ -63,6 +66,8 @@ pub struct Opened {
     pub recipe: Recipe,
     /// Its steps.
     pub steps: Vec<Box<dyn Step>>,
+    /// What their files depend on beside the recipe.
+    pub facts: Vec<StepFacts>,
 }
 
 /// Opens an input and says what it is.
@@ -96,7 +101,8 @@ impl Opened {
         recipe.validate()?;
         let steps = cribble_steps::build(&recipe)?;
         let dataset = open_input(settings, &recipe.input)?;
-        Ok(Self { dataset, recipe, steps })
+        let facts = step_facts(&recipe, &steps, &dataset)?;
+        Ok(Self { dataset, recipe, steps, facts })
     }
 
     /// The input as the manifest has it.
@@ -108,6 +114,16 @@ impl Opened {
             rows: self.dataset.rows(),
             fingerprint: hexadecimal(&self.dataset.fingerprint()),
         }
+    }
+
+    /// [`RunFolder::preview`] for this recipe and input.
+    pub fn preview(&self, out: &Path) -> Result<(RunFolder, Found)> {
+        RunFolder::preview(out, &self.recipe, &self.facts, self.manifest_input())
+    }
+
+    /// [`RunFolder::prepare`] for this recipe and input.
+    pub fn prepare(&self, out: &Path) -> Result<(RunFolder, Found)> {
+        RunFolder::prepare(out, &self.recipe, &self.facts, self.manifest_input())
     }
 
     /// The executor of its steps.
@@ -157,7 +173,7 @@ pub fn run(settings: &Settings, job: &Job) -> Result<Done> {
     let opened = Opened::new(settings, job.recipe.clone())?;
     let executor = opened.executor(settings);
     // Everything that can be known to fail fails here, before the first file is written.
-    let (planned, found) = RunFolder::preview(&job.out, &opened.recipe, opened.manifest_input())?;
+    let (planned, found) = opened.preview(&job.out)?;
     let notes = executor.check(&planned)?;
     let last = match &job.only {
         Some(name) => opened.step_index(name)?,
@@ -171,7 +187,7 @@ pub fn run(settings: &Settings, job: &Job) -> Result<Done> {
         settings.terminal.note(&format!("{folder} was made from another recipe or input: it runs again"));
     }
     drop(planned);
-    let (mut run, _) = RunFolder::prepare(&job.out, &opened.recipe, opened.manifest_input())?;
+    let (mut run, _) = opened.prepare(&job.out)?;
     run_prepared(&executor, &mut run, job, last, began).map_err(interrupt::resumable)
 }
 
@@ -233,6 +249,8 @@ fn plan(opened: &Opened, out: &Path, planned: &RunFolder, notes: Vec<Vec<String>
     if last + 1 < opened.steps.len() {
         outputs.clear();
     }
+    let embeddings = planned.manifest.steps.iter().take(last + 1).flat_map(|step| &step.embeddings);
+    outputs.extend(embeddings.map(|name| format!("embeddings/{name}/")));
     Plan {
         input: format!("{}: {}, {shards}", opened.recipe.input.path, dataset.layout().kind.name()),
         rows: dataset.rows(),

@@ -4,13 +4,14 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["run"],
     &["demo"],
     &["init"],
     &["check"],
     &["filter"],
+    &["embed"],
     &["dedup"],
     &["cluster"],
     &["prune"],

@@ -2,6 +2,8 @@
 //!
 //! No input or output and no threads live here, so every other crate may depend on it.
 #![warn(missing_docs)]
+mod checks;
+mod embed;
 mod error;
 mod options;
 mod progress;
@@ -9,6 +11,7 @@ mod recipe;
 mod report;
 mod uid;
 
+pub use embed::{EmbedOptions, EncoderDtype, PixelMode, What};
 pub use error::{Error, ErrorKind, Result, did_you_mean, name_hint};
 pub use options::*;
 pub use progress::{Cancel, Progress, Silent};

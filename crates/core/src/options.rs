@@ -241,6 +241,7 @@ macro_rules! words {
         }
     };
 }
+pub(crate) use words;
 
 words! {
     /// How semantic duplicates are judged.

@@ -2,7 +2,11 @@
 //! the hash of each step. Unknown keys are errors that say what was probably meant.
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{ClusterOptions, DedupOptions, Error, FilterOptions, OneOrMany, PruneOptions, Result, name_hint};
+use crate::{
+    ClusterOptions, DedupOptions, EmbedOptions, Error, FilterOptions, PruneOptions, Result,
+    checks::{embeddings_differ, validate_step},
+    name_hint,
+};
 
 /// What a run reads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -10,7 +14,7 @@ use crate::{ClusterOptions, DedupOptions, Error, FilterOptions, OneOrMany, Prune
 pub struct InputOptions {
     /// A file, a folder, a glob, a brace range or a `::` list. What it is gets detected, and said.
     pub path: String,
-    /// Tars with the pixels, where they are needed (reshard, pictures in the report).
+    /// Tars with the pixels, where they are needed (embed, reshard, pictures in the report).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<String>,
     /// Ids of a bare array: a text, csv, parquet or npy file with one id per row.
@@ -62,6 +66,8 @@ impl Default for OutputOptions {
 pub enum StepOptions {
     /// `kind = "filter"`.
     Filter(FilterOptions),
+    /// `kind = "embed"`.
+    Embed(EmbedOptions),
     /// `kind = "dedup"`.
     Dedup(DedupOptions),
     /// `kind = "cluster"`.
@@ -71,16 +77,28 @@ pub enum StepOptions {
 }
 
 /// Kinds of steps that a recipe may name.
-const KINDS: [&str; 4] = ["filter", "dedup", "cluster", "prune"];
+const KINDS: [&str; 5] = ["filter", "embed", "dedup", "cluster", "prune"];
 
 impl StepOptions {
     /// The kind, as the recipe writes it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Filter(_) => "filter",
+            Self::Embed(_) => "embed",
             Self::Dedup(_) => "dedup",
             Self::Cluster(_) => "cluster",
             Self::Prune(_) => "prune",
+        }
+    }
+
+    /// The options as a step's hash covers them: those that change nothing but the cost have their defaults.
+    #[must_use]
+    pub fn without_costs(&self) -> Self {
+        match self {
+            Self::Embed(embed) => {
+                Self::Embed(EmbedOptions { batch: EmbedOptions::default().batch, ..embed.clone() })
+            }
+            other => other.clone(),
         }
     }
 }
@@ -213,6 +231,7 @@ impl Recipe {
                 .with_hint("later steps would judge only the rows of the first size"));
             }
         }
+        embeddings_differ(&self.steps)?;
         if !matches!(self.output.keys.as_str(), "original" | "uid") {
             return Err(Error::usage(format!(
                 "[output] keys = \"{}\" is neither original nor uid",
@@ -251,6 +270,7 @@ fn parse_step(value: toml::Value, index: usize) -> Result<StepSpec> {
     let value = toml::Value::Table(table);
     let options = match kind.as_str() {
         "filter" => StepOptions::Filter(section(value, &place)?),
+        "embed" => StepOptions::Embed(section::<EmbedOptions>(value, &place)?.resolved()),
         "dedup" => StepOptions::Dedup(section(value, &place)?),
         "cluster" => StepOptions::Cluster(section(value, &place)?),
         "prune" => StepOptions::Prune(section(value, &place)?),
@@ -272,80 +292,6 @@ fn section<T: DeserializeOwned>(value: toml::Value, place: &str) -> Result<T> {
             _ => Error::usage(format!("{place}: {message}")),
         }
     })
-}
-
-fn validate_step(options: &StepOptions) -> Result<()> {
-    let fail = |text: String| Err(Error::usage(text));
-    match options {
-        StepOptions::Filter(filter) => {
-            if filter.condition.trim().is_empty() {
-                return fail("`where` is empty".into());
-            }
-        }
-        StepOptions::Dedup(dedup) => {
-            not_empty(&dedup.epsilon, "epsilon")?;
-            for &epsilon in dedup.epsilon.as_slice() {
-                if !(0.0..=1.0).contains(&epsilon) {
-                    return fail(format!("epsilon = {epsilon} is outside 0 to 1"));
-                }
-            }
-            if dedup.probe == 0 {
-                return fail("probe = 0: every row searches at least its own cell".into());
-            }
-            if dedup.embedding.is_empty() && dedup.exact == crate::Exact::None {
-                return fail("neither an embedding nor exact duplicates: nothing to compare".into());
-            }
-        }
-        StepOptions::Cluster(cluster) => {
-            if cluster.embedding.is_empty() {
-                return Err(Error::usage("`embedding` is missing")
-                    .with_hint("`cribble check INPUT` lists the arrays"));
-            }
-            not_empty(&cluster.k, "k")?;
-            if cluster.k.as_slice().iter().any(|&k| k == 0 || k > u64::from(u32::MAX)) {
-                return fail("k must be at least 1".into());
-            }
-            if !cluster.tolerance.is_finite() || cluster.tolerance < 0.0 {
-                return fail(format!("tolerance = {} is no share", cluster.tolerance));
-            }
-        }
-        StepOptions::Prune(prune) => {
-            match (&prune.fraction, &prune.count) {
-                (Some(_), Some(_)) => return fail("give either fraction or count, not both".into()),
-                (None, None) => {
-                    return Err(Error::usage("neither fraction nor count is given")
-                        .with_hint("fraction = 0.3 keeps 30% of the rows"));
-                }
-                (Some(fractions), None) => {
-                    not_empty(fractions, "fraction")?;
-                    for &fraction in fractions.as_slice() {
-                        if !(0.0..=1.0).contains(&fraction) {
-                            return Err(Error::usage(format!("fraction = {fraction} is outside 0 to 1"))
-                                .with_hint("fraction is the share to KEEP; for a number of rows use count"));
-                        }
-                    }
-                }
-                (None, Some(counts)) => not_empty(counts, "count")?,
-            }
-            if !(prune.temperature > 0.0 && prune.temperature.is_finite()) {
-                return fail(format!("temperature = {} must be above 0", prune.temperature));
-            }
-            if !(0.0..=1.0).contains(&prune.balance) {
-                return fail(format!("balance = {} is outside 0 to 1", prune.balance));
-            }
-            if prune.neighbors == 0 {
-                return fail("neighbors must be at least 1".into());
-            }
-            if matches!(prune.keep, crate::Keep::Best(_)) && prune.method == crate::PruneMethod::Random {
-                return fail("method = \"random\" keeps by a hash: `keep` has no meaning there".into());
-            }
-        }
-    }
-    Ok(())
-}
-
-fn not_empty<T>(values: &OneOrMany<T>, key: &str) -> Result<()> {
-    if values.as_slice().is_empty() { Err(Error::usage(format!("{key} is an empty list"))) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -381,6 +327,17 @@ fraction = 0.3
     }
 
     #[test]
+    fn an_embedding_gets_its_name_when_the_recipe_is_read() {
+        let recipe = Recipe::parse("[[step]]\nkind = \"embed\"\nmodel = \"owner/b32@v1\"").unwrap();
+        let text = recipe.to_toml().unwrap();
+        assert!(text.contains("embedding = \"b32\"") && text.contains("what = \"auto\""), "{text}");
+        assert_eq!(Recipe::parse(&text).unwrap(), recipe);
+        let StepOptions::Embed(mut embed) = recipe.steps[0].options.clone() else { panic!() };
+        embed.batch = 7;
+        assert_eq!(StepOptions::Embed(embed).without_costs(), recipe.steps[0].options);
+    }
+
+    #[test]
     fn unknown_keys_say_what_was_meant() {
         let error = Recipe::parse(&EXAMPLE.replace("epsilon", "epsilonn")).unwrap_err();
         assert_eq!(error.message(), "step 2 (dedup) has an unknown key `epsilonn`");
@@ -403,11 +360,19 @@ fraction = 0.3
             ("epsilon = [0.05, 0.1]", "probe = 0"),
             ("epsilon = [0.05, 0.1]", "keep = \"hardest\""),
             ("where = \"a > 1\"", "where = \" \""),
+            ("kind = \"filter\"\nwhere = \"a > 1\"", "kind = \"embed\""),
+            ("kind = \"filter\"\nwhere = \"a > 1\"", "kind = \"embed\"\nmodel = \"m\"\nbatch = 0"),
+            ("kind = \"filter\"\nwhere = \"a > 1\"", "kind = \"embed\"\nmodel = \"m\"\nembedding = \"a/b\""),
+            ("kind = \"filter\"\nwhere = \"a > 1\"", "kind = \"embed\"\nmodel = \"m\"\nscore = \"keep\""),
+            ("kind = \"filter\"\nwhere = \"a > 1\"", "kind = \"embed\"\nmodel = \"m\"\nwhat = []"),
             ("kind = \"filter\"", "kind = \"filter\"\nname = \"a/b\""),
         ] {
             let error = Recipe::parse(&EXAMPLE.replace(from, to)).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Usage, "{to}");
         }
+        let twice =
+            "[[step]]\nkind = \"embed\"\nmodel = \"a/m\"\n[[step]]\nkind = \"embed\"\nmodel = \"b/m\"";
+        assert!(Recipe::parse(twice).unwrap_err().message().contains("both write the embedding 'm'"));
         let early = "[[step]]\nkind = \"prune\"\nfraction = [0.1, 0.2]\n[[step]]\nkind = \"filter\"\nwhere = \"true\"";
         assert!(Recipe::parse(early).unwrap_err().message().contains("last step"));
     }

@@ -98,6 +98,8 @@ pub enum Details {
     /// Nothing beside the counts.
     #[default]
     None,
+    /// Of `embed`.
+    Embed(EmbedDetails),
     /// Of `dedup`.
     Dedup(DedupDetails),
     /// Of `cluster`.
@@ -111,6 +113,26 @@ impl Details {
     pub fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }
+}
+
+/// Figures of an `embed` step.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EmbedDetails {
+    /// What decides the vectors: the model's name, revision, hash, number format and preprocessing.
+    pub model: serde_json::Value,
+    /// Numbers in a vector.
+    pub dim: u64,
+    /// Images embedded.
+    pub images: u64,
+    /// Captions embedded.
+    pub texts: u64,
+    /// Captions that were longer than the model reads, and were cut.
+    pub captions_cut: u64,
+    /// Mean cosine of image and caption over the rows kept, where both were embedded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_score: Option<f64>,
+    /// The embeddings that were written.
+    pub embeddings: Vec<String>,
 }
 
 /// Figures of a `dedup` step.

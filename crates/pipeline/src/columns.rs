@@ -5,14 +5,11 @@ use std::{collections::VecDeque, sync::Arc};
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions},
     compute::concat_batches,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{Field, Schema, SchemaRef},
 };
-use cribble_core::{Error, Result, StepOptions, name_hint};
+use cribble_core::{Error, Result, name_hint};
 
-use crate::{
-    context::StepContext,
-    table::{TableSchema, read_batches},
-};
+use crate::{context::StepContext, table::read_batches};
 
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
@@ -173,27 +170,4 @@ impl Iterator for ColumnReader {
             batch
         })
     }
-}
-
-/// The own columns that a kind of step writes, for checks before it has run. The names are part of the run folder's format.
-pub(crate) fn known_columns(options: &StepOptions) -> TableSchema {
-    let field = |name: &str, kind: DataType| Field::new(name, kind, true);
-    let fields = match options {
-        StepOptions::Dedup(dedup) if dedup.embedding.is_empty() => {
-            vec![field("duplicate_of", DataType::FixedSizeBinary(16))]
-        }
-        StepOptions::Dedup(_) => vec![
-            field("cell", DataType::Int32),
-            field("centroid_dist", DataType::Float32),
-            field("max_sim", DataType::Float32),
-            field("duplicate_of", DataType::FixedSizeBinary(16)),
-        ],
-        StepOptions::Cluster(_) => {
-            vec![field("cluster", DataType::Int32), field("centroid_sim", DataType::Float32)]
-        }
-        StepOptions::Prune(_) => vec![field("rank", DataType::Int32), field("cluster", DataType::Int32)],
-        // The types of computed columns are known when the step has run.
-        _ => Vec::new(),
-    };
-    TableSchema(Arc::new(Schema::new(fields)))
 }

@@ -8,12 +8,13 @@ use arrow::{
 };
 use cribble_core::{Cancel, Error, Progress, Result, StepOptions, Uid, name_hint};
 use cribble_io::{
-    ArrayReader,
+    ArrayReader, SourceFile,
+    npy::NpyFile,
     source::{ArrayInfo, Dataset},
 };
 
 use crate::{
-    ErrorRow, Verdicts,
+    ErrorRow, Provides, Verdicts,
     columns::ColumnReader,
     errors::write_errors,
     table::{TableReader, TableSchema, write_table},
@@ -28,6 +29,8 @@ pub struct StepRef {
     pub options: StepOptions,
     /// Its folder's name.
     pub name: String,
+    /// What it provides.
+    pub provides: Provides,
 }
 
 /// What a task sees.
@@ -57,6 +60,8 @@ pub struct StepContext<'a> {
 pub struct Embedding {
     /// Name, dimension and element type.
     pub info: ArrayInfo,
+    /// Where an embed step puts it, one file a shard; `None` for an array of the input.
+    pub folder: Option<PathBuf>,
 }
 
 impl StepContext<'_> {
@@ -127,11 +132,15 @@ impl StepContext<'_> {
         Ok(std::sync::Arc::new(Schema::new(fields)))
     }
 
-    /// The own columns of an earlier step; before it has run, those that its kind is known to write.
+    /// The own columns of an earlier step: those that it says it writes, else those of its table. The table alone would not do: when recipes are
+    /// checked it may still be the one of an earlier recipe.
     pub(crate) fn step_schema(&self, step: &StepRef) -> Result<TableSchema> {
+        if !step.provides.columns.is_empty() {
+            return Ok(TableSchema(std::sync::Arc::new(Schema::new(step.provides.columns.clone()))));
+        }
         match self.dataset.shards().first() {
             Some(_) if self.table_path(step, 0).exists() => TableSchema::read(&self.table_path(step, 0)),
-            _ => Ok(crate::columns::known_columns(&step.options)),
+            _ => Ok(TableSchema(std::sync::Arc::new(Schema::empty()))),
         }
     }
 
@@ -140,26 +149,39 @@ impl StepContext<'_> {
         ColumnReader::open(self, shard, names, batch_rows)
     }
 
-    /// The embedding of a name, or an error that lists those there are.
+    /// The embedding of a name, of the input or of an earlier embed step, or an error that lists those there are.
     pub fn embedding(&self, name: &str) -> Result<Embedding> {
+        let made = self.before.iter().flat_map(|step| &step.provides.embeddings);
+        if let Some(info) = made.clone().find(|array| array.name == name) {
+            return Ok(Embedding { info: info.clone(), folder: Some(self.embedding_folder(name)) });
+        }
         let arrays = self.dataset.arrays();
         arrays
             .iter()
             .find(|array| array.name == name)
-            .map(|info| Embedding { info: info.clone() })
+            .map(|info| Embedding { info: info.clone(), folder: None })
             .ok_or_else(|| {
-                let names: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
-                Error::usage(format!("the input has no embedding '{name}'")).with_hint(if names.is_empty() {
-                    "it has no arrays at all; DataComp's lie in an .npz beside each .parquet".to_string()
+                let names: Vec<&str> = arrays.iter().chain(made).map(|array| array.name.as_str()).collect();
+                Error::usage(format!("there is no embedding '{name}'")).with_hint(if names.is_empty() {
+                    "the input has no arrays (DataComp's lie in an .npz beside each .parquet); an embed step before this one makes some"
+                        .to_string()
                 } else {
                     name_hint(name, names.iter().copied())
                 })
             })
     }
 
+    /// Where an embed step of this run puts an embedding.
+    pub fn embedding_folder(&self, name: &str) -> PathBuf {
+        self.run.join("embeddings").join(name)
+    }
+
     /// Opens an embedding's rows of one shard. Values are as stored, not normalised.
     pub fn open_embedding(&self, embedding: &Embedding, shard: u32) -> Result<ArrayReader> {
-        Ok(self.dataset.open_array(shard, &embedding.info.name)?)
+        let name = &embedding.info.name;
+        let Some(folder) = &embedding.folder else { return Ok(self.dataset.open_array(shard, name)?) };
+        let file = SourceFile::open_local(folder.join(format!("{}.npy", self.shard_name(shard))))?;
+        Ok(ArrayReader::from_npy(name, &NpyFile::open(file)?))
     }
 
     /// A file that lives only until the step is complete.

@@ -57,12 +57,15 @@ pub struct Executor<'a> {
 
 impl Executor<'_> {
     /// The earlier steps of the step at `index`.
-    pub fn before(&self, run: &RunFolder, index: usize) -> Vec<StepRef> {
+    pub fn before(&self, run: &RunFolder, index: usize) -> Result<Vec<StepRef>> {
         (0..index)
-            .map(|earlier| StepRef {
-                path: run.step_folder(earlier),
-                options: self.recipe.steps[earlier].options.clone(),
-                name: run.manifest.steps[earlier].folder.clone(),
+            .map(|earlier| {
+                Ok(StepRef {
+                    path: run.step_folder(earlier),
+                    options: self.recipe.steps[earlier].options.clone(),
+                    name: run.manifest.steps[earlier].folder.clone(),
+                    provides: self.steps[earlier].provides()?,
+                })
             })
             .collect()
     }
@@ -73,7 +76,7 @@ impl Executor<'_> {
         index: usize,
         f: impl FnOnce(&StepContext<'_>) -> Result<T>,
     ) -> Result<T> {
-        let before = self.before(run, index);
+        let before = self.before(run, index)?;
         let folder = run.step_folder(index);
         f(&StepContext {
             dataset: self.dataset,
@@ -264,7 +267,7 @@ fn clean(folder: &Path) -> Result<()> {
 }
 
 /// Temporaries of killed processes, in the step's folder and everything below it.
-fn clean_temporaries(folder: &Path) -> Result<()> {
+pub(crate) fn clean_temporaries(folder: &Path) -> Result<()> {
     cribble_io::clean_leftovers(folder)?;
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries.flatten().filter(|entry| entry.path().is_dir()) {

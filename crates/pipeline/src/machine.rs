@@ -12,6 +12,11 @@ pub fn peak_memory() -> u64 {
     field("/proc/self/status", "VmHWM:").unwrap_or(0)
 }
 
+/// Resident set of this process now, in bytes; 0 where it cannot be read.
+pub fn resident_memory() -> u64 {
+    field("/proc/self/status", "VmRSS:").unwrap_or(0)
+}
+
 /// Memory that this process may use, in bytes: what is free, or the cgroup's limit where that is lower; 0 where it cannot be read.
 pub fn available_memory() -> u64 {
     let free = field("/proc/meminfo", "MemAvailable:").unwrap_or(0);
@@ -35,6 +40,7 @@ mod tests {
         let before = peak_memory();
         let block = vec![1u8; 64 << 20];
         assert!(block.iter().map(|&b| u64::from(b)).sum::<u64>() == 64 << 20);
+        assert!(resident_memory() > 0 && resident_memory() <= peak_memory());
         assert!(before > 0 && peak_memory() >= before && peak_memory() >= 64 << 20);
         assert!(available_memory() > 0);
     }

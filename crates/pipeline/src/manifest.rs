@@ -24,10 +24,13 @@ pub struct ManifestStep {
     pub folder: String,
     /// Kind of the step.
     pub kind: String,
-    /// blake3 over format version, input fingerprint, the hashes before, kind and options; hexadecimal.
+    /// blake3 over format version, input fingerprint, the hashes before, folder, options and identity; hexadecimal.
     pub hash: String,
     /// How far it got.
     pub state: StepState,
+    /// Folders below `embeddings/` that it writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub embeddings: Vec<String>,
 }
 
 /// The input as the manifest knows it.

@@ -6,7 +6,11 @@ use std::{
 
 use cribble_core::{Error, ErrorKind, Recipe, Result};
 
-use crate::manifest::{FORMAT_VERSION, Manifest, ManifestInput, ManifestStep, StepState};
+use crate::{
+    StepFacts,
+    executor::clean_temporaries,
+    manifest::{FORMAT_VERSION, Manifest, ManifestInput, ManifestStep, StepState},
+};
 
 /// A run folder, locked for this process while the value lives.
 #[derive(Debug)]
@@ -29,24 +33,39 @@ pub struct Found {
 impl RunFolder {
     /// What [`RunFolder::prepare`] would find, without writing, locking or creating anything: for dry runs, and for checks that come before
     /// the first write. `path` need not exist.
-    pub fn preview(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Self, Found)> {
-        let (manifest, found) = compare(path, recipe, input)?;
+    /// `facts` has one entry for each step of the recipe, or none at all where options say everything.
+    pub fn preview(
+        path: &Path,
+        recipe: &Recipe,
+        facts: &[StepFacts],
+        input: ManifestInput,
+    ) -> Result<(Self, Found)> {
+        let (manifest, found, _) = compare(path, recipe, facts, input)?;
         Ok((Self { path: path.into(), manifest, _lock: None }, found))
     }
 
     /// Opens `path` for running `recipe`, creating it where it is missing. Steps that are complete under the same hash stay; the first that
     /// differs and everything after it is removed. A folder that holds other things is refused, and so is one that another process runs.
-    pub fn prepare(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Self, Found)> {
+    pub fn prepare(
+        path: &Path,
+        recipe: &Recipe,
+        facts: &[StepFacts],
+        input: ManifestInput,
+    ) -> Result<(Self, Found)> {
         let io = |error: std::io::Error| Error::wrap(ErrorKind::Input, error).context(path.display());
-        let (manifest, found) = compare(path, recipe, input)?;
+        let (manifest, found, embeddings) = compare(path, recipe, facts, input)?;
         fs::create_dir_all(path).map_err(io)?;
         let lock = lock(path)?;
         cribble_io::clean_leftovers(path)?;
+        clean_temporaries(&path.join("embeddings"))?;
         let run = Self { path: path.into(), manifest, _lock: Some(lock) };
         // Order matters for a kill in between: first nothing outdated is called valid any more, then it is removed.
         run.manifest.write(path)?;
         for folder in &found.outdated {
             remove(&run.steps_folder().join(folder))?;
+        }
+        for name in &embeddings {
+            remove(&path.join("embeddings").join(name))?;
         }
         cribble_io::write_file(&path.join("recipe.toml"), recipe.to_toml()?.as_bytes())?;
         Ok((run, found))
@@ -96,8 +115,13 @@ impl RunFolder {
     }
 }
 
-/// What `prepare` would make of a folder: its manifest, and which steps stay. Reads only.
-fn compare(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Manifest, Found)> {
+/// What `prepare` would make of a folder: its manifest, which steps stay, and which embeddings do not. Reads only.
+fn compare(
+    path: &Path,
+    recipe: &Recipe,
+    facts: &[StepFacts],
+    input: ManifestInput,
+) -> Result<(Manifest, Found, Vec<String>)> {
     let io = |error: std::io::Error| Error::wrap(ErrorKind::Input, error).context(path.display());
     let known = Manifest::read(path)?;
     if known.is_none() && path.exists() {
@@ -114,8 +138,9 @@ fn compare(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Manife
             .with_hint("name a new folder with --out"));
         }
     }
-    let steps = step_hashes(recipe, &input)?;
+    let steps = step_hashes(recipe, facts, &input)?;
     let mut found = Found::default();
+    let mut embeddings = Vec::new();
     if let Some(known) = &known {
         let same = known
             .steps
@@ -124,6 +149,7 @@ fn compare(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Manife
             .take_while(|(a, b)| a.folder == b.folder && a.hash == b.hash)
             .count();
         found.outdated = known.steps[same..].iter().map(|step| step.folder.clone()).collect();
+        embeddings = known.steps[same..].iter().flat_map(|step| step.embeddings.clone()).collect();
         found.skipped = known.steps[..same]
             .iter()
             .filter(|step| step.state == StepState::Complete)
@@ -149,7 +175,7 @@ fn compare(path: &Path, recipe: &Recipe, input: ManifestInput) -> Result<(Manife
         steps,
         finished: unchanged && known.is_some_and(|known| known.finished),
     };
-    Ok((manifest, found))
+    Ok((manifest, found, embeddings))
 }
 
 pub(crate) fn remove(path: &Path) -> Result<()> {
@@ -177,22 +203,29 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// The steps of a recipe with their hashes: each covers all that can change its files.
-fn step_hashes(recipe: &Recipe, input: &ManifestInput) -> Result<Vec<ManifestStep>> {
+fn step_hashes(recipe: &Recipe, facts: &[StepFacts], input: &ManifestInput) -> Result<Vec<ManifestStep>> {
     let mut before = blake3::hash(format!("cribble run {FORMAT_VERSION} {}", input.fingerprint).as_bytes());
     let mut steps = Vec::with_capacity(recipe.steps.len());
     for (index, spec) in recipe.steps.iter().enumerate() {
-        let options = serde_json::to_string(&spec.options).map_err(|error| Error::bug(error.to_string()))?;
+        let facts = facts.get(index).cloned().unwrap_or_default();
+        let options = serde_json::to_string(&spec.options.without_costs())
+            .map_err(|error| Error::bug(error.to_string()))?;
         let mut hasher = blake3::Hasher::new();
         hasher.update(before.as_bytes());
         hasher.update(spec.folder(index).as_bytes());
         hasher.update(&[0]);
         hasher.update(options.as_bytes());
+        if !facts.identity.is_empty() {
+            hasher.update(&[0]);
+            hasher.update(facts.identity.as_bytes());
+        }
         before = hasher.finalize();
         steps.push(ManifestStep {
             folder: spec.folder(index),
             kind: spec.options.kind().into(),
             hash: before.to_hex().to_string(),
             state: StepState::Running,
+            embeddings: facts.embeddings,
         });
     }
     Ok(steps)
@@ -217,23 +250,23 @@ mod tests {
     fn complete_steps_stay_until_something_before_them_changes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
-        let (mut run, found) = RunFolder::prepare(&path, &recipe(0.1), input()).unwrap();
+        let (mut run, found) = RunFolder::prepare(&path, &recipe(0.1), &[], input()).unwrap();
         assert_eq!(found, Found::default());
         for index in 0..2 {
             fs::create_dir_all(run.step_folder(index)).unwrap();
             run.complete_step(index).unwrap();
         }
         assert!(
-            RunFolder::prepare(&path, &recipe(0.1), input())
+            RunFolder::prepare(&path, &recipe(0.1), &[], input())
                 .unwrap_err()
                 .message()
                 .contains("another process")
         );
         drop(run);
-        let (run, found) = RunFolder::prepare(&path, &recipe(0.1), input()).unwrap();
+        let (run, found) = RunFolder::prepare(&path, &recipe(0.1), &[], input()).unwrap();
         assert_eq!(found.skipped, ["01-filter", "02-dedup"]);
         drop(run);
-        let (run, found) = RunFolder::prepare(&path, &recipe(0.2), input()).unwrap();
+        let (run, found) = RunFolder::prepare(&path, &recipe(0.2), &[], input()).unwrap();
         assert_eq!(
             (found.skipped, found.outdated),
             (vec!["01-filter".to_string()], vec!["02-dedup".to_string()])
@@ -241,35 +274,59 @@ mod tests {
         assert!(run.step_folder(0).exists() && !run.step_folder(1).exists());
         drop(run);
         let other = ManifestInput { fingerprint: "bb".into(), ..input() };
-        let (_, found) = RunFolder::prepare(&path, &recipe(0.2), other).unwrap();
+        let (_, found) = RunFolder::prepare(&path, &recipe(0.2), &[], other).unwrap();
         assert_eq!(found.outdated.len(), 2);
+    }
+
+    #[test]
+    fn another_identity_runs_a_step_again_and_takes_its_embeddings_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let facts = |identity: &str| {
+            let embed =
+                StepFacts { identity: identity.into(), embeddings: vec!["a_img".into(), "a_txt".into()] };
+            [embed, StepFacts::default()]
+        };
+        let (mut run, _) = RunFolder::prepare(&path, &recipe(0.1), &facts("weights 1"), input()).unwrap();
+        run.complete_step(0).unwrap();
+        drop(run);
+        for name in ["a_img", "mine"] {
+            fs::create_dir_all(path.join("embeddings").join(name)).unwrap();
+        }
+        let (run, found) = RunFolder::prepare(&path, &recipe(0.1), &facts("weights 1"), input()).unwrap();
+        assert_eq!(found.skipped, ["01-filter"]);
+        drop(run);
+        assert!(path.join("embeddings/a_img").exists());
+        let (_, found) = RunFolder::prepare(&path, &recipe(0.1), &facts("weights 2"), input()).unwrap();
+        assert_eq!((found.skipped.len(), found.outdated.len()), (0, 2));
+        assert!(!path.join("embeddings/a_img").exists() && path.join("embeddings/mine").exists());
     }
 
     #[test]
     fn a_preview_finds_the_same_and_writes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
-        let (preview, found) = RunFolder::preview(&path, &recipe(0.1), input()).unwrap();
+        let (preview, found) = RunFolder::preview(&path, &recipe(0.1), &[], input()).unwrap();
         assert!(!path.exists());
         assert_eq!(found, Found::default());
-        let (mut run, _) = RunFolder::prepare(&path, &recipe(0.1), input()).unwrap();
+        let (mut run, _) = RunFolder::prepare(&path, &recipe(0.1), &[], input()).unwrap();
         assert_eq!(preview.manifest, run.manifest);
         run.complete_step(0).unwrap();
         let before = fs::read(path.join("manifest.json")).unwrap();
         // The lock of the open run does not hinder a look.
-        let (preview, found) = RunFolder::preview(&path, &recipe(0.2), input()).unwrap();
+        let (preview, found) = RunFolder::preview(&path, &recipe(0.2), &[], input()).unwrap();
         assert_eq!((found.skipped.len(), found.outdated.len()), (1, 1));
         assert_eq!(preview.manifest.steps[0].state, StepState::Complete);
         assert_eq!(fs::read(path.join("manifest.json")).unwrap(), before);
         fs::write(dir.path().join("file"), "x").unwrap();
-        assert!(RunFolder::preview(dir.path(), &recipe(0.1), input()).is_err());
+        assert!(RunFolder::preview(dir.path(), &recipe(0.1), &[], input()).is_err());
     }
 
     #[test]
     fn foreign_folders_and_versions_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.tex"), "x").unwrap();
-        let error = RunFolder::prepare(dir.path(), &recipe(0.1), input()).unwrap_err();
+        let error = RunFolder::prepare(dir.path(), &recipe(0.1), &[], input()).unwrap_err();
         assert!(error.message().contains("thesis.tex"));
         fs::write(dir.path().join("manifest.json"), "{\"format_version\": 99}").unwrap();
         assert!(RunFolder::open(dir.path()).unwrap_err().message().contains("version 99"));

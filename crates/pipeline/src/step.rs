@@ -3,7 +3,7 @@
 use cribble_core::{Counts, Details, Result, StepReport};
 use serde::{Deserialize, Serialize};
 
-use crate::StepContext;
+use crate::{Provides, StepContext};
 
 /// What one task of a phase works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,17 @@ pub trait Step: Send + Sync {
     /// Checks against the input and the steps before, without reading rows: columns and arrays exist, dimensions fit. Returns sentences
     /// for the dry run.
     fn check(&self, context: &StepContext<'_>) -> Result<Vec<String>>;
+
+    /// What later steps will find of it.
+    fn provides(&self) -> Result<Provides> {
+        Ok(Provides::default())
+    }
+
+    /// What its files depend on and neither its options nor the input's fingerprint say: the weights of a model, the tars with the pixels. Part of the
+    /// step's hash; empty when there is nothing.
+    fn identity(&self, _dataset: &cribble_io::source::Dataset, _images: Option<&str>) -> Result<String> {
+        Ok(String::new())
+    }
 
     /// The phases, in order. The last one writes one table for each shard.
     fn phases(&self) -> Vec<PhaseSpec>;

@@ -10,7 +10,9 @@ use cribble_core::{
     ClusterDetails, ClusterFigures, ClusterOptions, Details, ElbowPoint, Error, ErrorKind, Result,
 };
 use cribble_math::{RowSource, density, elbow, nearest::nearest};
-use cribble_pipeline::{Parallel, PhaseSpec, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts};
+use cribble_pipeline::{
+    Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -220,6 +222,10 @@ impl Step for Cluster {
             self.ks(),
             self.options.train_rows
         )])
+    }
+
+    fn provides(&self) -> Result<Provides> {
+        Ok(Provides::columns(&[("cluster", DataType::Int32), ("centroid_sim", DataType::Float32)]))
     }
 
     fn phases(&self) -> Vec<PhaseSpec> {

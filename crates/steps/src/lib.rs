@@ -1,13 +1,15 @@
-//! The steps: filter, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
+//! The steps: filter, embed, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
 //! columns that they write.
 #![warn(missing_docs)]
 mod best_column;
 mod centroids;
 mod cluster;
 mod dedup;
+mod embed;
 mod embedding;
 mod figures;
 mod filter;
+mod images;
 mod order;
 #[cfg(test)]
 mod parity;
@@ -27,6 +29,7 @@ pub fn build(recipe: &Recipe) -> Result<Vec<Box<dyn Step>>> {
         .map(|(index, spec)| {
             let step: Result<Box<dyn Step>> = match &spec.options {
                 StepOptions::Filter(options) => filter::Filter::new(options).map(|step| Box::new(step) as _),
+                StepOptions::Embed(options) => Ok(Box::new(embed::Embed::new(options.clone())) as _),
                 StepOptions::Dedup(options) => Ok(Box::new(dedup::Dedup::new(options.clone())) as _),
                 StepOptions::Cluster(options) => Ok(Box::new(cluster::Cluster::new(options.clone())) as _),
                 StepOptions::Prune(options) => Ok(Box::new(prune::Prune::new(options.clone())) as _),

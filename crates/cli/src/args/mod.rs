@@ -1,6 +1,7 @@
 //! The command line as plain data: clap structs that parse and never act. Each turns into the option struct of a library; defaults are
 //! read from those structs, so that a flag and a recipe key cannot have two of them.
 mod demo;
+mod embed;
 mod export;
 mod global;
 mod inspect;
@@ -10,6 +11,7 @@ mod subset;
 mod verbs;
 
 pub use demo::{DemoArgs, MOST_ROWS_WITH_IMAGES};
+pub use embed::EmbedArgs;
 pub use export::{ExportArgs, ExportFormat};
 pub use global::{ColorWhen, GlobalArgs, ProgressMode};
 pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
@@ -50,6 +52,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Keep the rows for which a SQL condition is true
     Filter(FilterArgs),
+    /// Turn images and captions into vectors with a CLIP-like model, in this process
+    Embed(EmbedArgs),
     /// Drop exact and semantic duplicates
     Dedup(DedupArgs),
     /// Group rows by embedding with spherical k-means

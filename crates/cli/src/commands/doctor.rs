@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use cribble_core::Result;
+use cribble_models::{Dtype, source::Hub};
 use cribble_pipeline::available_memory;
 use serde::Serialize;
 use serde_json::json;
@@ -49,6 +50,8 @@ pub fn run(settings: &Settings, args: &DoctorArgs) -> Result<u8> {
         processor(),
         cores(settings.limits.threads),
         memory(settings.limits.memory),
+        encoders(),
+        model_cache(),
         open_files(),
         disk("temporary files", &std::env::temp_dir()),
         disk("this folder", Path::new(".")),
@@ -110,6 +113,32 @@ fn processor() -> Finding {
     }
     #[cfg(not(target_arch = "x86_64"))]
     finding("processor", Level::Ok, std::env::consts::ARCH, None)
+}
+
+/// What `dtype = "auto"` of an embed step means here.
+fn encoders() -> Finding {
+    let found = match Dtype::Auto.resolve() {
+        Dtype::Bf16 => "bf16, which this processor multiplies natively",
+        _ => "f32; this processor has no bf16 instructions",
+    };
+    finding("encoders", Level::Ok, found, None)
+}
+
+/// Where models of the Hub are kept, and whether the network may be asked for more.
+fn model_cache() -> Finding {
+    match Hub::from_env() {
+        Err(error) => finding(
+            "model cache",
+            Level::Warning,
+            error.to_string(),
+            Some("models in folders work all the same"),
+        ),
+        Ok(hub) => {
+            let there = if hub.cache.is_dir() { "" } else { ", not there yet" };
+            let network = if hub.offline { ", offline" } else { "" };
+            finding("model cache", Level::Ok, format!("{}{there}{network}", hub.cache.display()), None)
+        }
+    }
 }
 
 fn cores(threads: usize) -> Finding {

@@ -23,12 +23,12 @@ pub fn run(settings: &Settings, args: &TaskArgs) -> Result<u8> {
     let executor = opened.executor(settings);
     let run = match &args.recipe {
         Some(_) if !settings.dry_run => {
-            let (planned, _) = RunFolder::preview(&args.run, &opened.recipe, opened.manifest_input())?;
+            let (planned, _) = opened.preview(&args.run)?;
             executor.check(&planned)?;
             drop(planned);
-            RunFolder::prepare(&args.run, &opened.recipe, opened.manifest_input())?.0
+            opened.prepare(&args.run)?.0
         }
-        _ => RunFolder::preview(&args.run, &opened.recipe, opened.manifest_input())?.0,
+        _ => opened.preview(&args.run)?.0,
     };
     if let (Some(step), Some(phase), Some(unit)) = (&args.step, &args.phase, args.unit) {
         let index = opened.step_index(step)?;

@@ -2,6 +2,7 @@
 use super::{
     ArrayInfo, Layout, OpenOptions, ShardInfo, detect, fingerprint,
     part::{Found, Part},
+    pixels::{ImageReader, Pixels},
     schema::{Gathered, conform},
 };
 use crate::{ArrayReader, Batches, IoError, Result, Storage, storage::LocalStorage};
@@ -29,6 +30,7 @@ pub struct Dataset {
     made_uid: bool,
     arrays: Vec<ArrayInfo>,
     fingerprint: [u8; 32],
+    pixels: Pixels,
 }
 
 impl Dataset {
@@ -40,7 +42,7 @@ impl Dataset {
 
     /// [`Dataset::open`] in another storage.
     pub fn open_in(storage: Arc<dyn Storage>, options: &OpenOptions) -> Result<Self> {
-        let Found { kind, why, mut parts, notes } = detect::detect(&storage, options)?;
+        let Found { kind, why, mut parts, notes, pixels } = detect::detect(&storage, options)?;
         parts.sort_by(|a, b| a.name.cmp(&b.name));
         for pair in parts.windows(2) {
             if pair[0].name == pair[1].name {
@@ -98,6 +100,7 @@ impl Dataset {
             made_uid,
             arrays,
             fingerprint,
+            pixels,
         })
     }
 
@@ -218,6 +221,29 @@ impl Dataset {
     pub fn open_array(&self, shard: u32, name: &str) -> Result<ArrayReader> {
         let source = self.part(shard)?.arrays.get(name).ok_or_else(|| self.missing_array(name))?;
         source.open(&*self.storage, name)
+    }
+
+    /// Where the images of this input lie, in words; `None` when it has none of its own.
+    pub fn images(&self) -> Option<String> {
+        match &self.pixels {
+            Pixels::None => None,
+            Pixels::Members => Some("the tars themselves".into()),
+            Pixels::Files(root) => Some(format!("the files below {root}")),
+            Pixels::Column(name) => Some(format!("the column '{name}'")),
+        }
+    }
+
+    /// The images of a shard, row by row; `None` when the input has none of its own.
+    pub fn open_images(&self, shard: u32) -> Result<Option<ImageReader>> {
+        let part = self.part(shard)?;
+        ImageReader::open(&self.storage, &self.pixels, part, |column, rows| {
+            self.read_columns(shard, &[column], rows)
+        })
+    }
+
+    /// The storage that the input lies in.
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
     }
 
     fn part(&self, shard: u32) -> Result<&Part> {

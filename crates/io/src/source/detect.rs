@@ -6,7 +6,7 @@ use super::{
     listing::Listing,
     part::Found,
 };
-use crate::{IoError, Location, Result, Storage};
+use crate::{IoError, Location, Result, Storage, tar::IMAGE_EXTENSIONS};
 use std::sync::Arc;
 
 /// Finds out what lies at the path and opens it.
@@ -75,7 +75,7 @@ fn known(storage: &Arc<dyn Storage>, listing: &Listing, options: &OpenOptions) -
     {
         return images::open_with_metadata(storage, listing, &metadata).map(Some);
     }
-    if !with(&images::IMAGE_EXTENSIONS).is_empty() {
+    if !with(&IMAGE_EXTENSIONS).is_empty() {
         // Captions may lie deeper than the first image.
         return images::open(storage, &listing.nested(&**storage)?).map(Some);
     }

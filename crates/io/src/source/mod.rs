@@ -9,6 +9,7 @@ mod layouts;
 mod listing;
 mod parquet_rows;
 mod part;
+mod pixels;
 mod records;
 mod schema;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod text_table;
 pub use dataset::Dataset;
 pub use layouts::arrays::VIRTUAL_SHARD_ROWS;
 pub use parquet_rows::MAX_SHARD_ROWS;
+pub use pixels::{ImagePlace, ImageReader, LastFile, RowImage, missing_member};
 
 use crate::npy::ElementType;
 use std::{fmt, path::PathBuf};

@@ -1,6 +1,6 @@
 //! What a layout turns its files into: parts, each one shard. A layout decides only which rows and arrays belong together; everything that is
 //! the same for all layouts (types, order, checks) happens once, in `Dataset`.
-use super::LayoutKind;
+use super::{LayoutKind, pixels::Pixels};
 use crate::{
     ArrayReader, Batches, IoError, Location, Result, SourceFile, Storage,
     npy::{ElementType, NpyFile},
@@ -41,6 +41,8 @@ pub(super) struct Found {
     pub parts: Vec<Part>,
     /// Things worth saying, such as that there are no arrays.
     pub notes: Vec<String>,
+    /// How the images of its rows are found.
+    pub pixels: Pixels,
 }
 
 /// Where an array of one shard lies.

@@ -24,7 +24,8 @@ pub mod write;
 pub use contents::{Fault, FaultKind, Skipped, TarIndex, UidCounts};
 pub use identity::{UidSource, hashed_uid};
 pub use image_index::{BuildOptions, ImageIndex, IndexedTar, TarSource, UidEntry, list_tars};
-pub use sample::{TarMember, TarSample, split_name};
+pub use record::Packed;
+pub use sample::{IMAGE_EXTENSIONS, TarMember, TarSample, split_name};
 pub use scan::scan;
 pub use sorter::{Sorted, Sorter};
 

@@ -39,6 +39,32 @@ pub fn decode(bytes: &[u8]) -> Option<(TarSample, usize)> {
     Some((TarSample { key, uid, uid_source, members }, bytes.len() - rest.len()))
 }
 
+/// Samples of a whole tar, packed: about sixty bytes each in memory, taken out in their order.
+#[derive(Debug, Default)]
+pub struct Packed {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl FromIterator<TarSample> for Packed {
+    fn from_iter<I: IntoIterator<Item = TarSample>>(samples: I) -> Self {
+        let mut bytes = Vec::new();
+        samples.into_iter().for_each(|sample| encode(&sample, &mut bytes));
+        bytes.shrink_to_fit();
+        Self { bytes, at: 0 }
+    }
+}
+
+impl Iterator for Packed {
+    type Item = TarSample;
+
+    fn next(&mut self) -> Option<TarSample> {
+        let (sample, length) = decode(&self.bytes[self.at..])?;
+        self.at += length;
+        Some(sample)
+    }
+}
+
 fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -102,7 +128,9 @@ mod tests {
             encode(&sample, &mut bytes);
             let length = bytes.len();
             bytes.extend_from_slice(b"more");
-            prop_assert_eq!(decode(&bytes), Some((sample, length)));
+            prop_assert_eq!(decode(&bytes), Some((sample.clone(), length)));
+            let packed: Packed = [sample.clone(), sample.clone()].into_iter().collect();
+            prop_assert_eq!(packed.collect::<Vec<_>>(), [sample.clone(), sample]);
             for cut in 0..length {
                 prop_assert_eq!(decode(&bytes[..cut]), None);
             }

@@ -3,6 +3,9 @@ use super::{BLOCK, identity::UidSource, padded};
 use cribble_core::Uid;
 use std::ops::Range;
 
+/// Extensions (file names' and members') that are taken for images; whether they can be decoded is another question.
+pub const IMAGE_EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"];
+
 /// One regular file of a sample, by its place in the tar. Offsets are bytes from the start of the tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarMember {
@@ -61,6 +64,14 @@ impl TarSample {
     /// The member with this extension; ASCII case does not matter.
     pub fn member(&self, extension: &str) -> Option<&TarMember> {
         self.members.iter().find(|member| member.extension.eq_ignore_ascii_case(extension.as_bytes()))
+    }
+
+    /// The first member that is an image.
+    pub fn image(&self) -> Option<&TarMember> {
+        let is_image = |member: &&TarMember| {
+            IMAGE_EXTENSIONS.iter().any(|image| member.extension.eq_ignore_ascii_case(image.as_bytes()))
+        };
+        self.members.iter().find(is_image)
     }
 
     /// Whether both have members of the same extensions, in any order.

@@ -14,6 +14,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::functions::Activation;
 use half::bf16;
 
 /// Outputs of one panel: four 512-bit registers.
@@ -176,25 +177,33 @@ impl Matrix {
 
     /// `y = x Wᵀ + b` on the calling thread: `x` is `[rows, inputs]`, `y` `[rows, outputs]`, both row-major. Old values of `y` are not read.
     pub fn multiply(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
+        self.multiply_then(x, y, scratch, |_| ());
+    }
+
+    /// As [`Matrix::multiply`], then the activation of every value, while a tile is still in the first-level cache.
+    pub fn multiply_activated(&self, x: &[f32], activation: Activation, y: &mut [f32], scratch: &mut Scratch) {
+        self.multiply_then(x, y, scratch, |values| activation.apply(values));
+    }
+
+    fn multiply_then(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch, then: impl Fn(&mut [f32])) {
         let rows = x.len() / self.inputs;
         assert!(x.len() == rows * self.inputs && y.len() == rows * self.outputs, "x and y differ in rows");
         match (&self.panels, self.format) {
             (Panels::F32(panels), Format::F32) => {
-                product(self.kernel, x, self.inputs, panels, Some(&self.bias), self.outputs, y);
+                product(self.kernel, x, self.inputs, panels, Some(&self.bias), self.outputs, y, then);
             }
             (Panels::F32(panels), Format::Bf16) => {
                 scratch.rounded.clear();
                 scratch.rounded.extend(x.iter().map(|&value| round_bf16(value)));
-                product(self.kernel, &scratch.rounded, self.inputs, panels, Some(&self.bias), self.outputs, y);
+                product(self.kernel, &scratch.rounded, self.inputs, panels, Some(&self.bias), self.outputs, y, then);
             }
             (Panels::Pairs(panels), _) => {
                 #[cfg(target_arch = "x86_64")]
                 {
                     let depth = self.inputs.div_ceil(2);
                     x86::to_pairs(x, self.inputs, &mut scratch.pairs);
-                    blocks(rows, depth, self.outputs, y, |tile| {
-                        x86::bf16_tile(&scratch.pairs, depth, panels, &self.bias, tile);
-                    });
+                    let run = |tile: Tile<'_>| x86::bf16_tile(&scratch.pairs, depth, panels, &self.bias, tile);
+                    blocks(rows, depth, self.outputs, y, run, then);
                 }
                 #[cfg(not(target_arch = "x86_64"))]
                 unreachable!("pairs are packed for x86 only: {}", panels.len());
@@ -246,10 +255,11 @@ pub(crate) fn product(
     bias: Option<&[f32]>,
     outputs: usize,
     y: &mut [f32],
+    then: impl Fn(&mut [f32]),
 ) {
     let rows = x.len() / inputs;
     const ZEROS: [f32; PANEL] = [0.0; PANEL];
-    blocks(rows, inputs, outputs, y, |tile| {
+    let run = |tile: Tile<'_>| {
         let bias = bias.map_or(&ZEROS[..], |bias| &bias[tile.panel * PANEL..][..PANEL]);
         match kernel {
             #[cfg(target_arch = "x86_64")]
@@ -258,7 +268,8 @@ pub(crate) fn product(
             Kernel::Avx2 => x86::f32_tile_avx2(x, inputs, panels, bias, tile),
             Kernel::Portable => portable::f32_tile(x, inputs, panels, bias, tile),
         }
-    });
+    };
+    blocks(rows, inputs, outputs, y, run, then);
 }
 
 /// One step of a product: `rows` rows from `row`, one panel, inputs `from .. to`, into `sums`, whose rows are `stride` apart.
@@ -273,8 +284,16 @@ pub(crate) struct Tile<'a> {
     stride: usize,
 }
 
-/// Cuts a product into tiles: for each panel, for each run of inputs that fits the cache, all rows.
-fn blocks(rows: usize, depth: usize, outputs: usize, y: &mut [f32], mut run: impl FnMut(Tile<'_>)) {
+/// Cuts a product into tiles: for each panel, for each run of inputs that fits the cache, all rows. `then` gets each row of a tile whose
+/// sums are complete.
+fn blocks(
+    rows: usize,
+    depth: usize,
+    outputs: usize,
+    y: &mut [f32],
+    run: impl Fn(Tile<'_>),
+    then: impl Fn(&mut [f32]),
+) {
     for panel in 0..outputs.div_ceil(PANEL) {
         let width = (outputs - panel * PANEL).min(PANEL);
         for from in (0..depth).step_by(DEPTH) {
@@ -284,16 +303,19 @@ fn blocks(rows: usize, depth: usize, outputs: usize, y: &mut [f32], mut run: imp
                 let first = row * outputs + panel * PANEL;
                 if width == PANEL {
                     run(Tile { row, rows: count, panel, from, to, sums: &mut y[first..], stride: outputs });
-                    continue;
+                } else {
+                    // The last panel is not full: sum beside the result, then copy what is real.
+                    let mut sums = [0.0; ROWS * PANEL];
+                    for r in 0..count {
+                        sums[r * PANEL..][..width].copy_from_slice(&y[first + r * outputs..][..width]);
+                    }
+                    run(Tile { row, rows: count, panel, from, to, sums: &mut sums, stride: PANEL });
+                    for r in 0..count {
+                        y[first + r * outputs..][..width].copy_from_slice(&sums[r * PANEL..][..width]);
+                    }
                 }
-                // The last panel is not full: sum beside the result, then copy what is real.
-                let mut sums = [0.0; ROWS * PANEL];
-                for r in 0..count {
-                    sums[r * PANEL..][..width].copy_from_slice(&y[first + r * outputs..][..width]);
-                }
-                run(Tile { row, rows: count, panel, from, to, sums: &mut sums, stride: PANEL });
-                for r in 0..count {
-                    y[first + r * outputs..][..width].copy_from_slice(&sums[r * PANEL..][..width]);
+                if to == depth {
+                    (0..count).for_each(|r| then(&mut y[first + r * outputs..][..width]));
                 }
             }
         }

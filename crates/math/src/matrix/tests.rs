@@ -85,6 +85,19 @@ proptest! {
 }
 
 #[test]
+fn an_activation_in_the_tile_is_one_after_it() {
+    for (outputs, inputs) in [(64, 40), (130, 300), (5, 1)] {
+        let matrix = Matrix::new(&values(outputs * inputs, 4), inputs, &values(outputs, 6), Format::F32);
+        let x = values(13 * inputs, 8);
+        let (mut after, mut inside) = (vec![0.0; 13 * outputs], vec![0.0; 13 * outputs]);
+        matrix.multiply(&x, &mut after, &mut Scratch::default());
+        Activation::Gelu.apply(&mut after);
+        matrix.multiply_activated(&x, Activation::Gelu, &mut inside, &mut Scratch::default());
+        assert_eq!(inside, after);
+    }
+}
+
+#[test]
 fn nothing_is_a_product_too() {
     let matrix = Matrix::new(&[1.0, 2.0], 2, &[], Format::Bf16);
     matrix.multiply(&[], &mut [], &mut Scratch::default());

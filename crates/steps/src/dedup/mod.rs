@@ -18,12 +18,13 @@ mod pairs;
 mod recall;
 mod verdict;
 
+use arrow::datatypes::DataType;
 use cribble_core::{
     CurvePoint, DedupDetails, DedupMode, DedupOptions, Details, Error, Exact, Keep, Recall, Result,
 };
-use cribble_pipeline::{Parallel, PhaseSpec, Step, StepContext, TaskOutput, Unit, UnitKind};
+use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
 
-use crate::{best_column::require_number, values::from_value};
+use crate::{best_column::require_number, images, values::from_value};
 
 /// ε of the curve in the report, beside those of the recipe.
 const GRID: [f64; 17] =
@@ -114,6 +115,22 @@ impl Step for Dedup {
         Ok(notes)
     }
 
+    fn provides(&self) -> Result<Provides> {
+        let duplicate_of = ("duplicate_of", DataType::FixedSizeBinary(16));
+        Ok(if self.is_semantic() {
+            let float = DataType::Float32;
+            let columns = [
+                ("cell", DataType::Int32),
+                ("centroid_dist", float.clone()),
+                ("max_sim", float),
+                duplicate_of,
+            ];
+            Provides::columns(&columns)
+        } else {
+            Provides::columns(&[duplicate_of])
+        })
+    }
+
     fn phases(&self) -> Vec<PhaseSpec> {
         let phase = |name, unit, parallel| PhaseSpec { name, unit, parallel };
         let mut phases = Vec::new();
@@ -147,7 +164,7 @@ impl Step for Dedup {
 
     fn run(&self, context: &StepContext<'_>, phase: &str, unit: Unit) -> Result<TaskOutput> {
         match phase {
-            "index" => gather::build_index(context).map(|_| TaskOutput::default()),
+            "index" => images::build_index(context).map(|_| TaskOutput::default()),
             "hash" => self.hash(context, unit),
             "match" => self.match_hashes(context, unit),
             "draw" => self.draw(context),

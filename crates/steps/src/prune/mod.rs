@@ -14,8 +14,8 @@ use cribble_core::{
     Uid,
 };
 use cribble_pipeline::{
-    GlobalRow, Parallel, PhaseSpec, ScatterReader, ScatterWriter, Step, StepContext, TaskOutput, Unit,
-    UnitKind, Verdicts,
+    GlobalRow, Parallel, PhaseSpec, Provides, ScatterReader, ScatterWriter, Step, StepContext, TaskOutput,
+    Unit, UnitKind, Verdicts,
 };
 
 use crate::{
@@ -335,6 +335,10 @@ impl Step for Prune {
             require_number(context, column)?;
         }
         Ok(vec![format!("method = {}, sizes {}", self.options.method, self.labels().join(", "))])
+    }
+
+    fn provides(&self) -> Result<Provides> {
+        Ok(Provides::columns(&[("rank", DataType::Int32), ("cluster", DataType::Int32)]))
     }
 
     fn phases(&self) -> Vec<PhaseSpec> {

@@ -82,7 +82,8 @@ pub fn run(input: &Path, out: &Path, steps: &str, threads: usize, memory: u64) -
         fingerprint: dataset.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect(),
     };
     let steps = cribble_steps::build(&recipe)?;
-    let (mut run, _) = RunFolder::prepare(out, &recipe, manifest)?;
+    let facts = cribble_pipeline::step_facts(&recipe, &steps, &dataset)?;
+    let (mut run, _) = RunFolder::prepare(out, &recipe, &facts, manifest)?;
     let executor = Executor {
         dataset: &dataset,
         recipe: &recipe,

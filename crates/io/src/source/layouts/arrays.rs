@@ -8,6 +8,7 @@ use crate::{
         ids::Ids,
         listing::Listing,
         part::{ArrayPlace, ArraySource, Found, Part, cut},
+        pixels::Pixels,
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -81,7 +82,7 @@ pub(in crate::source) fn open(
     let kind = ids.layout();
     let why =
         if kind == LayoutKind::Array { why } else { format!("{why}, and the cluster files of its rows") };
-    Ok(Found { kind, why, parts, notes })
+    Ok(Found { kind, why, parts, notes, pixels: Pixels::None })
 }
 
 /// Opens one array file, with a header or, when a dimension was given, without.

@@ -8,6 +8,7 @@ use crate::{
         listing::Listing,
         parquet_rows::ParquetRows,
         part::{ArrayPlace, ArraySource, Found, Part},
+        pixels::Pixels,
     },
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -59,6 +60,7 @@ pub(in crate::source) fn open(storage: &Arc<dyn Storage>, listing: &Listing) -> 
         why: format!("the folders metadata and {} with {} numbered parts", names.join(", "), parts.len()),
         parts,
         notes: Vec::new(),
+        pixels: Pixels::None,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::{
         listing::Listing,
         parquet_rows::{ParquetRows, group_ranges},
         part::{ArrayPlace, ArraySource, Found, Part},
+        pixels::Pixels,
     },
 };
 use arrow::datatypes::{DataType, Schema};
@@ -34,6 +35,7 @@ pub(in crate::source) fn open(storage: &Arc<dyn Storage>, listing: &Listing) -> 
         image_column = image_column.or_else(|| find_image_column(reader.schema()));
         parts.extend(parts_of(storage, listing, &reader, npz_of.get(&stem(table)).copied(), &mut left_out)?);
     }
+    let pixels = image_column.clone().map_or(Pixels::None, Pixels::Column);
     let (kind, why, notes) = if !npzs.is_empty() {
         (
             LayoutKind::DataComp,
@@ -42,7 +44,7 @@ pub(in crate::source) fn open(storage: &Arc<dyn Storage>, listing: &Listing) -> 
         )
     } else {
         let notes =
-            vec!["there are no .npz files: no arrays, so only steps that need none can run".to_owned()];
+            vec!["there are no .npz files: no arrays, so steps that need embeddings need an embed step before them".to_owned()];
         match image_column {
             Some(column) => {
                 let why =
@@ -54,7 +56,7 @@ pub(in crate::source) fn open(storage: &Arc<dyn Storage>, listing: &Listing) -> 
             }
         }
     };
-    Ok(Found { kind, why, parts, notes })
+    Ok(Found { kind, why, parts, notes, pixels })
 }
 
 fn check_pairs(listing: &Listing, tables: &[Location], npzs: &[Location]) -> Result<()> {

@@ -6,8 +6,10 @@ use crate::{
         LayoutKind, VIRTUAL_SHARD_ROWS,
         listing::Listing,
         part::{Found, Part, Rows, cut},
+        pixels::Pixels,
         text_table::{TextRows, TextTable},
     },
+    tar::IMAGE_EXTENSIONS,
     uids::stable_uid,
 };
 use arrow::{
@@ -20,9 +22,6 @@ use std::{
     sync::Arc,
 };
 
-/// File names that are taken for images.
-pub(in crate::source) const IMAGE_EXTENSIONS: [&str; 9] =
-    ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"];
 const METADATA_NAMES: [&str; 2] = ["metadata.csv", "metadata.jsonl"];
 /// What stands for the file name in the hash of uids: the path in the folder is the key, whichever way the captions come.
 const UID_SOURCE: &str = "images";
@@ -88,7 +87,8 @@ pub(in crate::source) fn open_with_metadata(
         Vec::new()
     };
     let why = format!("{} names {row} images beside it", metadata.file_name());
-    Ok(Found { kind: LayoutKind::ImageFolder, why, parts, notes })
+    let pixels = Pixels::Files(listing.root.clone());
+    Ok(Found { kind: LayoutKind::ImageFolder, why, parts, notes, pixels })
 }
 
 /// Rows are the images, sorted by path; captions are the `.txt` files of the same name.
@@ -130,7 +130,8 @@ pub(in crate::source) fn open(storage: &Arc<dyn Storage>, listing: &Listing) -> 
         ));
     }
     let why = format!("{} image files, {with_caption} with a .txt of the same name", images.len());
-    Ok(Found { kind: LayoutKind::ImageFolder, why, parts, notes })
+    let pixels = Pixels::Files(listing.root.clone());
+    Ok(Found { kind: LayoutKind::ImageFolder, why, parts, notes, pixels })
 }
 
 fn pieces(listing: &Listing, rows: u64) -> Vec<(String, u64, u64)> {

@@ -7,8 +7,9 @@ use crate::{
         cells::{Cells, Kind},
         listing::Listing,
         part::{Found, Part, Rows},
+        pixels::Pixels,
     },
-    tar::{TarIndex, TarSample, scan},
+    tar::{Packed, TarIndex, TarSample, scan},
 };
 use arrow::{
     array::{RecordBatch, RecordBatchOptions},
@@ -67,7 +68,7 @@ pub(in crate::source) fn open(
         })
         .collect();
     let mut notes =
-        vec!["tars have no arrays: steps that need embeddings cannot run on them alone".to_owned()];
+        vec!["tars have no arrays: steps that need embeddings need an embed step before them".to_owned()];
     if 0 < from_json && from_json < rows {
         let made = rows - from_json;
         notes.push(format!(
@@ -82,6 +83,7 @@ pub(in crate::source) fn open(
         why: format!("{} tar files with {rows} samples{beside}", tars.len()),
         parts,
         notes,
+        pixels: Pixels::Members,
     })
 }
 
@@ -165,13 +167,13 @@ impl Rows for TarRows {
             wanted.iter().map(|(name, kind)| Field::new(name, kind.data_type(), true)).collect();
         let schema = Arc::new(Schema::new(fields));
         let (file, index) = scan_whole(&self.storage, &self.location, &self.source)?;
-        let mut samples = index.samples.into_iter();
+        let mut samples: Packed = index.samples.into_iter().collect();
         let mut cells: Vec<Cells> = wanted.iter().map(|(_, kind)| Cells::new(*kind)).collect();
         Ok(Box::new(std::iter::from_fn(move || {
             let mut rows = 0;
             for sample in samples.by_ref().take(batch_rows.max(1)) {
                 if let Err(error) = push(&file, &sample, &wanted, &mut cells) {
-                    samples = Vec::new().into_iter();
+                    samples = Packed::default();
                     return Some(Err(error));
                 }
                 rows += 1;

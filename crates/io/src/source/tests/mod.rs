@@ -1,6 +1,7 @@
 //! Every layout, written as its makers write it and opened again.
 mod arrays;
 mod parquet;
+mod pixels;
 mod samples;
 
 use super::{Dataset, OpenOptions};

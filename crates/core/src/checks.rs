@@ -1,0 +1,96 @@
+//! Ranges and combinations of options, checked before anything is read.
+use crate::{Error, OneOrMany, Result, StepOptions, StepSpec};
+
+/// One step by itself.
+pub(crate) fn validate_step(options: &StepOptions) -> Result<()> {
+    let fail = |text: String| Err(Error::usage(text));
+    match options {
+        StepOptions::Filter(filter) => {
+            if filter.condition.trim().is_empty() {
+                return fail("`where` is empty".into());
+            }
+        }
+        StepOptions::Embed(embed) => embed.validate()?,
+        StepOptions::Dedup(dedup) => {
+            not_empty(&dedup.epsilon, "epsilon")?;
+            for &epsilon in dedup.epsilon.as_slice() {
+                if !(0.0..=1.0).contains(&epsilon) {
+                    return fail(format!("epsilon = {epsilon} is outside 0 to 1"));
+                }
+            }
+            if dedup.probe == 0 {
+                return fail("probe = 0: every row searches at least its own cell".into());
+            }
+            if dedup.embedding.is_empty() && dedup.exact == crate::Exact::None {
+                return fail("neither an embedding nor exact duplicates: nothing to compare".into());
+            }
+        }
+        StepOptions::Cluster(cluster) => {
+            if cluster.embedding.is_empty() {
+                return Err(Error::usage("`embedding` is missing")
+                    .with_hint("`cribble check INPUT` lists the arrays"));
+            }
+            not_empty(&cluster.k, "k")?;
+            if cluster.k.as_slice().iter().any(|&k| k == 0 || k > u64::from(u32::MAX)) {
+                return fail("k must be at least 1".into());
+            }
+            if !cluster.tolerance.is_finite() || cluster.tolerance < 0.0 {
+                return fail(format!("tolerance = {} is no share", cluster.tolerance));
+            }
+        }
+        StepOptions::Prune(prune) => {
+            match (&prune.fraction, &prune.count) {
+                (Some(_), Some(_)) => return fail("give either fraction or count, not both".into()),
+                (None, None) => {
+                    return Err(Error::usage("neither fraction nor count is given")
+                        .with_hint("fraction = 0.3 keeps 30% of the rows"));
+                }
+                (Some(fractions), None) => {
+                    not_empty(fractions, "fraction")?;
+                    for &fraction in fractions.as_slice() {
+                        if !(0.0..=1.0).contains(&fraction) {
+                            return Err(Error::usage(format!("fraction = {fraction} is outside 0 to 1"))
+                                .with_hint("fraction is the share to KEEP; for a number of rows use count"));
+                        }
+                    }
+                }
+                (None, Some(counts)) => not_empty(counts, "count")?,
+            }
+            if !(prune.temperature > 0.0 && prune.temperature.is_finite()) {
+                return fail(format!("temperature = {} must be above 0", prune.temperature));
+            }
+            if !(0.0..=1.0).contains(&prune.balance) {
+                return fail(format!("balance = {} is outside 0 to 1", prune.balance));
+            }
+            if prune.neighbors == 0 {
+                return fail("neighbors must be at least 1".into());
+            }
+            if matches!(prune.keep, crate::Keep::Best(_)) && prune.method == crate::PruneMethod::Random {
+                return fail("method = \"random\" keeps by a hash: `keep` has no meaning there".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn not_empty<T>(values: &OneOrMany<T>, key: &str) -> Result<()> {
+    if values.as_slice().is_empty() { Err(Error::usage(format!("{key} is an empty list"))) } else { Ok(()) }
+}
+
+/// Two embed steps of one base name would write into the same folders.
+pub(crate) fn embeddings_differ(steps: &[StepSpec]) -> Result<()> {
+    let mut known = std::collections::BTreeMap::new();
+    for (index, spec) in steps.iter().enumerate() {
+        let StepOptions::Embed(embed) = &spec.options else { continue };
+        if let Some(first) = known.insert(embed.base(), index) {
+            return Err(Error::usage(format!(
+                "steps {} and {} both write the embedding '{}'",
+                first + 1,
+                index + 1,
+                embed.base()
+            ))
+            .with_hint("give one of them a name of its own: embedding = \"…\""));
+        }
+    }
+    Ok(())
+}

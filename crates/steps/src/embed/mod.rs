@@ -1,0 +1,391 @@
+//! Step `embed`: images and captions to vectors, in this process. The way of the data:
+//!
+//! ```text
+//! prepare (whole)  → embeddings/NAME/model.json; the index of input.images, where the pixels lie there
+//! embed (shard)    → blocks of rows → batches, one a thread: read, decode, encode → embeddings/NAME/SHARD.npy, the step's table
+//! ```
+//!
+//! Rows that earlier steps dropped have zero vectors and null columns; rows that cannot be embedded have zero vectors, `keep = false`, their code
+//! as reason and a line in `errors.parquet`.
+mod batch;
+mod memory;
+mod rows;
+mod shard;
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arrow::datatypes::{DataType, Field};
+use cribble_core::{
+    Details, EmbedDetails, EmbedOptions, EncoderDtype, Error, ErrorKind, Result, What, name_hint,
+};
+use cribble_io::{
+    npy::ElementType,
+    source::{ArrayInfo, Dataset},
+};
+use cribble_models::{Dtype, Identity, Model, ModelError, ModelOptions};
+use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    images::{build_index, tars},
+    values::from_value,
+};
+
+/// Columns that hold a caption, best first.
+const CAPTIONS: [&str; 6] = ["text", "caption", "txt", "TEXT", "CAPTION", "alt_text"];
+/// Column with the number of tokens that did not fit.
+const TOKENS_CUT: &str = "tokens_cut";
+
+pub struct Embed {
+    options: EmbedOptions,
+    identity: OnceLock<Identity>,
+    /// Opened by the first task that needs it, closed when the step is complete.
+    model: Mutex<Option<Arc<Model>>>,
+    sizes: OnceLock<memory::Sizes>,
+}
+
+/// Where pixels come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pixels {
+    /// The input's own files.
+    Own,
+    /// The tars of `input.images`, by uid.
+    Tars,
+}
+
+/// What is embedded, settled against model and input.
+#[derive(Debug, Clone)]
+struct Plan {
+    /// Images, from where.
+    image: Option<Pixels>,
+    /// Captions, from which column.
+    text: Option<String>,
+}
+
+/// Sums of a shard, for the report.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+struct Tally {
+    images: u64,
+    texts: u64,
+    cut: u64,
+    scores: f64,
+}
+
+/// A model's error as the program's: what the recipe asks of a model that cannot do it is wrong use, all else is wrong or missing files.
+fn model_error(error: ModelError) -> Error {
+    let (message, hint) = match &error {
+        ModelError::Missing { place, what, cure } => (format!("{place}: {what} is missing"), cure.clone()),
+        ModelError::NoTower { model, tower, cure } => {
+            return Error::usage(format!("{model} has no {tower} encoder")).with_hint(*cure);
+        }
+        ModelError::Unsupported { .. } => {
+            (error.to_string(), "docs/embed.md lists the families and what their folders must hold".into())
+        }
+        ModelError::Malformed { .. } | ModelError::Shape { .. } => {
+            (error.to_string(), "fetch the model again, or name another".into())
+        }
+        _ => (
+            error.to_string(),
+            "a model is a folder, a Hub name (owner/name or owner/name@revision) or builtin:demo-clip; without a network it must be in the cache of Hugging Face already"
+                .into(),
+        ),
+    };
+    // The message of the source would repeat itself below ours; its own source (what the system said) is part of the message.
+    Error::new(ErrorKind::Input, message).with_hint(hint)
+}
+
+impl Embed {
+    pub fn new(options: EmbedOptions) -> Self {
+        Self { options, identity: OnceLock::new(), model: Mutex::new(None), sizes: OnceLock::new() }
+    }
+
+    fn model_options(&self) -> ModelOptions {
+        let dtype = match self.options.dtype {
+            EncoderDtype::Auto => Dtype::Auto,
+            EncoderDtype::F32 => Dtype::F32,
+            EncoderDtype::Bf16 => Dtype::Bf16,
+        };
+        ModelOptions { dtype, ..ModelOptions::default() }
+    }
+
+    /// Who the model is; its files are hashed once.
+    fn model_identity(&self) -> Result<&Identity> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(identity);
+        }
+        let identity = Model::identify(&self.options.model, &self.model_options()).map_err(model_error)?;
+        Ok(self.identity.get_or_init(|| identity))
+    }
+
+    /// The weights, opened once.
+    fn model(&self) -> Result<Arc<Model>> {
+        let mut slot = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*slot {
+            return Ok(model.clone());
+        }
+        let model = Model::open(&self.options.model, &self.model_options()).map_err(model_error)?;
+        if model.identity() != self.model_identity()? {
+            return Err(Error::input(format!(
+                "{}: the model changed while the run began",
+                self.options.model
+            ))
+            .with_hint("run the same command again"));
+        }
+        let model = Arc::new(model);
+        *slot = Some(model.clone());
+        Ok(model)
+    }
+
+    /// Whether images and whether captions are embedded.
+    fn towers(&self) -> Result<(bool, bool)> {
+        let identity = self.model_identity()?;
+        let has = (identity.preprocess.is_some(), identity.context.is_some());
+        let wants = match self.options.what {
+            What::Auto => has,
+            What::Image => (true, false),
+            What::Text => (false, true),
+            What::Both => (true, true),
+        };
+        for (wanted, there, tower, other) in
+            [(wants.0, has.0, "image", "text"), (wants.1, has.1, "text", "image")]
+        {
+            if wanted && !there {
+                return Err(Error::usage(format!("{} has no {tower} encoder", self.options.model))
+                    .with_hint(format!("what = [\"{other}\"] embeds what it has one for")));
+            }
+        }
+        Ok(wants)
+    }
+
+    fn pixels(dataset: &Dataset, images: Option<&str>) -> Option<Pixels> {
+        if dataset.images().is_some() { Some(Pixels::Own) } else { images.map(|_| Pixels::Tars) }
+    }
+
+    fn plan(&self, context: &StepContext<'_>) -> Result<Plan> {
+        let (image, text) = self.towers()?;
+        let image = match image {
+            false => None,
+            true => Some(Self::pixels(context.dataset, context.images).ok_or_else(|| {
+                Error::usage(format!(
+                    "the input ({}) has no images to embed, and input.images is not set",
+                    context.dataset.layout()
+                ))
+                .with_hint(
+                    "set images = \"…\" in [input] (--images) to the tars with the pixels, or what = [\"text\"]",
+                )
+            })?),
+        };
+        Ok(Plan { image, text: if text { Some(self.caption_column(context)?) } else { None } })
+    }
+
+    fn caption_column(&self, context: &StepContext<'_>) -> Result<String> {
+        let schema = context.schema()?;
+        let is_text = |field: &Field| {
+            matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+        };
+        let texts: Vec<&str> = schema
+            .fields()
+            .iter()
+            .filter(|field| is_text(field) && field.name() != "uid")
+            .map(|field| field.name().as_str())
+            .collect();
+        let wanted = &self.options.text;
+        if !wanted.is_empty() {
+            return match (texts.contains(&wanted.as_str()), schema.field_with_name(wanted)) {
+                (true, _) => Ok(wanted.clone()),
+                (false, Ok(field)) => Err(Error::usage(format!(
+                    "text = \"{wanted}\": the column is {}, not text",
+                    field.data_type()
+                ))
+                .with_hint(name_hint(wanted, texts.iter().copied()))),
+                (false, Err(_)) => Err(Error::usage(format!("text = \"{wanted}\": there is no such column"))
+                    .with_hint(name_hint(wanted, texts.iter().copied()))),
+            };
+        }
+        CAPTIONS.into_iter().find(|name| texts.contains(name)).map(Into::into).ok_or_else(|| {
+            Error::usage(format!("no column with captions was found: none of {}", CAPTIONS.join(", ")))
+                .with_hint(if texts.is_empty() {
+                    "there is no column with text; what = [\"image\"] embeds images alone".into()
+                } else {
+                    format!(
+                        "set text = \"…\" (--text-column) to one of {}, or what = [\"image\"]",
+                        texts.join(", ")
+                    )
+                })
+        })
+    }
+
+    /// The names of the embeddings, images first.
+    fn names(&self) -> Result<Vec<String>> {
+        let (image, text) = self.towers()?;
+        Ok(image
+            .then(|| self.options.image_name())
+            .into_iter()
+            .chain(text.then(|| self.options.text_name()))
+            .collect())
+    }
+
+    fn prepare(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
+        if self.plan(context)?.image == Some(Pixels::Tars) {
+            build_index(context)?;
+        }
+        let mut text = serde_json::to_string_pretty(self.model_identity()?)
+            .map_err(|error| Error::bug(error.to_string()))?;
+        text.push('\n');
+        for name in self.names()? {
+            cribble_io::write_file(&context.embedding_folder(&name).join("model.json"), text.as_bytes())?;
+        }
+        Ok(TaskOutput::default())
+    }
+}
+
+impl Step for Embed {
+    fn kind(&self) -> &'static str {
+        "embed"
+    }
+
+    fn check(&self, context: &StepContext<'_>) -> Result<Vec<String>> {
+        let plan = self.plan(context)?;
+        let names = self.names()?;
+        for name in &names {
+            if context.embedding(name).is_ok() {
+                return Err(Error::usage(format!("there is an embedding '{name}' already"))
+                    .with_hint("give this one a name of its own: embedding = \"…\" (--embedding)"));
+            }
+        }
+        let identity = self.model_identity()?;
+        let dtype = serde_json::to_value(identity.dtype).map_err(|error| Error::bug(error.to_string()))?;
+        let mut notes = vec![format!(
+            "{} ({}, {}{}), {} numbers a vector, weights {}",
+            identity.name,
+            identity.family,
+            dtype.as_str().unwrap_or_default(),
+            identity.revision.as_ref().map_or_else(String::new, |revision| format!(", revision {revision}")),
+            identity.dim,
+            identity.hash.chars().take(12).collect::<String>()
+        )];
+        if let Some(pixels) = plan.image {
+            let from = match pixels {
+                Pixels::Own => context.dataset.images().unwrap_or_default(),
+                Pixels::Tars => {
+                    let images = context.images.unwrap_or_default();
+                    format!("{} tars of {images}, by uid", tars(images)?.len())
+                }
+            };
+            notes.push(format!("images from {from}, preprocess {}", self.options.preprocess));
+        }
+        if let Some(column) = &plan.text {
+            let context = identity.context.unwrap_or_default();
+            notes.push(format!("captions from the column {column}, {context} tokens at most"));
+        }
+        let rows = context.dataset.rows();
+        let bytes = rows * (identity.dim * 2 * names.len()) as u64;
+        notes.push(format!(
+            "writes {} for {rows} rows, {} MB",
+            names.iter().map(|name| format!("embeddings/{name}/")).collect::<Vec<_>>().join(" and "),
+            bytes.div_ceil(1 << 20)
+        ));
+        if plan.image.is_some() && plan.text.is_some() {
+            notes.push(format!("column {}: cosine of image and caption", self.options.score));
+        }
+        Ok(notes)
+    }
+
+    fn provides(&self) -> Result<Provides> {
+        let (image, text) = self.towers()?;
+        let mut columns = Vec::new();
+        if image && text {
+            columns.push((self.options.score.as_str(), DataType::Float32));
+        }
+        if text {
+            columns.push((TOKENS_CUT, DataType::Int32));
+        }
+        let dim = self.model_identity()?.dim;
+        let array = |name| ArrayInfo { name, dim, dtype: ElementType::F16 };
+        Ok(Provides {
+            embeddings: self.names()?.into_iter().map(array).collect(),
+            ..Provides::columns(&columns)
+        })
+    }
+
+    /// The model's identity; where pixels come from other tars, their names and lengths too.
+    fn identity(&self, dataset: &Dataset, images: Option<&str>) -> Result<String> {
+        let mut text =
+            serde_json::to_string(self.model_identity()?).map_err(|error| Error::bug(error.to_string()))?;
+        if let (true, Some(Pixels::Tars), Some(images)) =
+            (self.towers()?.0, Self::pixels(dataset, images), images)
+        {
+            for tar in tars(images)? {
+                let length = std::fs::metadata(tar.location.path()).map_or(0, |data| data.len());
+                text += &format!("\n{} {length}", tar.name);
+            }
+        }
+        Ok(text)
+    }
+
+    fn phases(&self) -> Vec<PhaseSpec> {
+        vec![
+            PhaseSpec { name: "prepare", unit: UnitKind::Whole, parallel: Parallel::Inner },
+            PhaseSpec { name: "embed", unit: UnitKind::Shard, parallel: Parallel::Inner },
+        ]
+    }
+
+    fn run(&self, context: &StepContext<'_>, phase: &str, unit: Unit) -> Result<TaskOutput> {
+        match phase {
+            "prepare" => self.prepare(context),
+            _ => self.embed(context, unit),
+        }
+    }
+
+    fn finish(&self, _context: &StepContext<'_>, outputs: &[(String, Vec<TaskOutput>)]) -> Result<Details> {
+        // The next step has the memory to itself.
+        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let tally = tally(outputs)?;
+        let identity = self.model_identity()?;
+        let scored = tally.images > 0 && tally.texts > 0;
+        Ok(Details::Embed(EmbedDetails {
+            model: serde_json::to_value(identity).map_err(|error| Error::bug(error.to_string()))?,
+            dim: identity.dim as u64,
+            images: tally.images,
+            texts: tally.texts,
+            captions_cut: tally.cut,
+            mean_score: scored.then(|| tally.scores / tally.images as f64),
+            embeddings: self.names()?,
+        }))
+    }
+
+    fn closing_notes(&self, outputs: &[(String, Vec<TaskOutput>)]) -> Vec<String> {
+        let (Ok(tally), Some(identity)) = (tally(outputs), self.identity.get()) else { return Vec::new() };
+        let made: Vec<String> = [("images", tally.images), ("captions", tally.texts)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(what, count)| format!("{count} {what}"))
+            .collect();
+        let mut notes = Vec::new();
+        if !made.is_empty() {
+            let (made, dim, name) = (made.join(" and "), identity.dim, &identity.name);
+            notes.push(format!("{made} became vectors of {dim} numbers, by {name}"));
+        }
+        if tally.cut > 0 {
+            notes.push(format!(
+                "{} of {} captions have more than the {} tokens that the model reads, and were cut",
+                tally.cut,
+                tally.texts,
+                identity.context.unwrap_or_default()
+            ));
+        }
+        notes
+    }
+}
+
+fn tally(outputs: &[(String, Vec<TaskOutput>)]) -> Result<Tally> {
+    let mut sum = Tally::default();
+    for output in outputs.iter().filter(|(name, _)| name == "embed").flat_map(|(_, outputs)| outputs) {
+        let part: Tally = from_value(output.data.clone())?;
+        sum.images += part.images;
+        sum.texts += part.texts;
+        sum.cut += part.cut;
+        sum.scores += part.scores;
+    }
+    Ok(sum)
+}
