@@ -73,7 +73,7 @@ def draw(model, seed):
 
 
 def versions():
-    names = ("torch", "transformers", "tokenizers", "open_clip_torch", "safetensors", "sentencepiece", "numpy")
+    names = ("torch", "transformers", "tokenizers", "open_clip_torch", "ftfy", "safetensors", "sentencepiece", "numpy")
     return {name: importlib.metadata.version(name) for name in names}
 
 
@@ -329,8 +329,24 @@ def open_clip(folder, *, seed, dtype, custom, quick):
         padded[0, : ids.shape[1]] = ids[0]
         return model.encode_text(padded)
 
-    found = texts(transformers.CLIPTokenizer.from_pretrained(folder), 77, encode)
-    write(folder, "open_clip", f"open_clip {make.__name__}, f32; ids by the Hub's tokenizer.json", dim=24, texts=found,
+    own = tokens.open_clip(folder)
+
+    def tokenizer(text, truncation=False, max_length=None):
+        """In the form of transformers; the zeros that open_clip pads with are no token's concern."""
+        whole = [own.sot_token_id, *own.encode(text), own.eot_token_id]
+        if truncation:
+            row = own(text, max_length)[0].tolist()
+            whole, rest = row[: len(whole)], row[len(whole) :]
+            assert not any(rest)
+        return {"input_ids": whole}
+
+    found = texts(tokenizer, 77, encode)
+    if not custom:
+        # What the cleaning does, apart from the ids: many strings differ in characters that the tiny vocabulary cannot tell apart.
+        strings = tokens.HARD + tokens.MENDED
+        rows = [{"text": text, "clean": own.clean_fn(text), "ids": tokenizer(text, True, 77)["input_ids"]} for text in strings]
+        (folder / "cleaned.json").write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+    write(folder, "open_clip", f"open_clip {make.__name__} and SimpleTokenizer, f32", dim=24, texts=found,
           images=images(model.encode_image, [(32, 32)]), logit_scale=model.logit_scale.exp().item())
 
 

@@ -3,11 +3,14 @@
 Used by models.py. Every tokenizer has a few hundred tokens: enough for merges, unknown characters and byte fallback to happen.
 """
 
+import gzip
 import io
 import json
 import string
+import tempfile
 import unicodedata
 from collections import Counter
+from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
@@ -67,6 +70,73 @@ HARD = [
 ]
 
 
+# For open_clip alone, which mends a text before it takes its tokens: what its cleaning does, and what must stay as it is.
+MENDED = [
+    "Tom &amp;amp; Jerry &amp;lt;b&amp;gt;",
+    "a < b &amp; c &lt; d &copy; &ampx",
+    "&amp; first\n<b> then &amp;amp; tag\n&amp;amp; after",
+    "fish &amp chips &notit; &notin; &copy2019 &AMP &Amp; &frac12 &fjlig;",
+    "&#8217;&#x2019;&#X41;&#0;&#128;&#x80;&#150;&#xD800;&#1114112;&#99999999999;&#65 &#x1f600 &#x;&#;&#a;",
+    "&#11;x&#12;y&#13;z&#127;&#xfdd0;&#xffff; &#38;amp; &#59; &#x3b;",
+    "P&EACUTE;REZ STRA&SZLIG;E &NTILDE; &nTILDE; &HELLIP; &NBSP; &AUML;rger",
+    "&CounterClockwiseContourIntegral; &CounterClockwiseContourIntegral &nosuchentity; & &; &&amp;& R&D AT&T; a&b",
+    "&lt;p&gt;caption&lt;/p&gt; &quot;quoted&quot; it&#39;s it&rsquo;s &ndash; &mdash;",
+    "AC&DC;&;&#x110000;&é; &日本; &amp\u0301;",
+    "cafÃ© au lait",
+    "itâ€™s a womanâ€™s world â€“ reallyâ€¦",
+    "â€œquotedâ€\u009d and â€œquotedâ€\ufffd and â€œquotedâ€?",
+    "MÃ¼nchen StraÃŸe GrÃ¶ÃŸe Ãœber Ã–sterreich",
+    "EspaÃ±a niÃ±o Â¿quÃ©? Â¡hola! corazÃ³n",
+    "FranÃ§ais Ã©tÃ© NoÃ«l Å“uvre cÅ“ur Å’uvre",
+    "Price: Â£25 or â‚¬30 (20Â°C) Â©2019 BrandÂ® Nameâ„¢",
+    "wordÂ word, nextÂ word. endÂ ",
+    "voilÃ  le travail, dÃ©jÃ  vu",
+    "voilÃ le travail Ã la carte",
+    "ÐŸÑ€Ð¸Ð²ÐµÑ‚ Ð¼Ð¸Ñ€",
+    "Î•Î»Î»Î·Î½Î¹ÎºÎ¬",
+    "æ—¥æœ¬èªž",
+    "ã\u0081“ã‚“ã\u0081«ã\u0081¡ã\u0081¯",
+    "ä¸\u00adæ–‡",
+    "í•œêµ\u00adì–´",
+    "Ù…Ø±Ø\u00adØ¨Ø§",
+    "ðŸ˜€ smile ðŸ‘\u008d thumbs",
+    "â\u0098ƒ snow â˜ƒ and â™¥ â˜… âœ“ â†’",
+    "good 日本 with cafÃ© inside",
+    "â€œ日本â€\u009d mixed schön and schÃ¶n",
+    "cafÃƒÂ© twice, cafÃƒÆ’Ã‚Â© thrice",
+    "ÃƒÂ¢Ã¢â€šÂ¬Ã¢â€žÂ¢",
+    "naïve café über Ærøskøbing ÅNGSTRÖM Ñandú İzmir Łódź ﬁancée",
+    "«Bonjour», dit-il… — «Ça va ?» “Ñ” (Î) Ð: Ü® ä™ é” ß“ Ö¿Ö",
+    "MÄRZ™ CAFÉ™ É® BJÖRK© CRÈME… 50×30 5×²",
+    "10°C ±5 µm ½ cup ² ³ ¼ § 5 ¶ ¢ ¤ ¦ ¨ ¯ ¸ ª º",
+    "São Tomé à la mode, vis-à-vis, às vezes, Å is a unit, Â alone, Ã alone",
+    "c1 \x80\x81\x85\x8d\x92\x9f end",
+    "it\x92s \x93quoted\x94 \x96 dash",
+    "ĲSSEL ĳs ŉ ǅ Ǆ ǆ ǈ ǋ ǲ ﬀ ﬃ ﬄ ﬅ ﬆ ﬓ œ æ",
+    "ﾊﾟﾋﾟ ｶﾞ ﾡ ￡ ￢ ￣ ￤ ￥ ￦ ￨ ￭ ￼ ￾ ＂ ＇ ＆amp； ｡",
+    "ʼ ‘ ’ ‚ ‛ “ ” „ ‟ ′ ″ ‹ › « » ` ´",
+    "\r\r\n\n\r a\u2028b\u2029c\x85d",
+    "\x1b[31mred\x1b[0m \x1b[1;4mbold \x1b[ not \x1b[5 \x1b[;K\x1b]x",
+    "\x1b[\x1b[0m1m nested \x00\x01\x1a\x1c\x1d\x1e\x1f",
+    "\ufeffbom \u206a\u206f \ufff9a\ufffab\ufffb \ufffc \u200e\u202a \U0001d173 \U000e0067",
+    "e\u0301 \u212b \u2126 \u0958 \u1100\u1161 a\u0315\u0300\u05ae\u0301b",
+    "&#x65;&#x301; &Aring; A&#778;",
+    "<start_of_text> a <end_of_text> b",
+    "<START_OF_TEXT><end_of_text><<end_of_text>> &lt;end_of_text&gt; x<end_of_text>y",
+    "<|StartOfText|> <|endoftext|><|endoftext|>",
+    "IT'S it's 'S it'\u017f he'LL 'tis d'd 'vE",
+    "α\u0345β \u0345 ᾳ ⓐ Ⅷ",
+    "ΣΑΣ ΟΔΌΣ. Σ ẞ İ ſ K Å ǅ \u1e9e",
+    "a\u180eb\u200bc\u2007d\u202fe\u205ff\u3000g\u1680h",
+    "１２３ ⅷ ² ৩ ㊿ 𝟘",
+    "price\xa0\xa0$5\t\n  \x0b\x0cnext &nbsp;&emsp;&#160; &ZeroWidthSpace;",
+    "it?s a woman\ufffds world \ufffd\ufffd",
+    "&lt;3 &lt;&lt; &hearts; &check; &star; &NotEqualTilde; &acE;",
+    "&amp;#39; &amp;quot; &amp;nbsp; &amp;amp;quot;",
+    "http://x.y/?a=1&b=2&copy=3&reg=4&lt=5&para=6",
+]
+
+
 def learn(words, merges):
     """Byte-pair merges of words given as lists of symbols, most frequent pair first. Ours, because the trainers of `tokenizers` break ties
     by the order of a hash map: the files would differ from run to run."""
@@ -118,6 +188,22 @@ def clip(folder, merges=90):
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
     return len(ids), start, end
+
+
+def open_clip(folder):
+    """open_clip's own tokenizer over the merges of a folder's tokenizer.json. Its vocabulary is the bytes, the merges and the special
+    tokens in this order, which must be what the file has."""
+    from open_clip.tokenizer import SimpleTokenizer
+
+    file = json.loads((folder / "tokenizer.json").read_text())["model"]
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "merges.txt.gz"
+        lines = ["merges"] + [pair if isinstance(pair, str) else " ".join(pair) for pair in file["merges"]]
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+        made = SimpleTokenizer(bpe_path=str(path))
+    renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    assert {renamed.get(token, token): at for token, at in made.encoder.items()} == file["vocab"], "other ids"
+    return made
 
 
 def rules(path):

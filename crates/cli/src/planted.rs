@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cribble_core::{Error, ErrorKind, Result, RunReport, Uid};
-use cribble_demo::{DemoError, PlantedScore, Truth};
+use cribble_demo::{DemoError, PlantedScore, PoolSummary, Truth};
 use cribble_pipeline::{Executor, RunFolder, read_selection};
 
 use crate::text;
@@ -25,7 +25,11 @@ pub fn score(
         ));
         return Ok(None);
     }
-    let truth = Truth::open(pool).map_err(demo_error)?;
+    let summary = PoolSummary::open(pool).map_err(demo_error)?;
+    let mut truth = Truth::open(pool).map_err(demo_error)?;
+    if summary.is_some_and(|pool| !pool.options.metadata) {
+        truth = truth.in_tars();
+    }
     let steps: Vec<&str> = report.steps.iter().map(|step| step.step.as_str()).collect();
     let mut fates: Vec<(Uid, u8)> = Vec::new();
     for shard in executor.dataset.shards() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cribble_core::{Error, InputOptions, Recipe, Result, RunReport, StepReport};
-use cribble_io::source::{Dataset, OpenOptions};
+use cribble_io::source::{Dataset, LayoutKind, OpenOptions};
 use cribble_outputs::reshard::ReshardReport;
 use cribble_pipeline::{
     Executor, Found, ManifestInput, Plan, PlannedStep, RunFolder, Step, StepFacts, StepState, UnitKind,
@@ -97,10 +97,18 @@ pub fn open_input(settings: &Settings, input: &InputOptions) -> Result<Dataset> 
 
 impl Opened {
     /// Opens the input of a recipe and builds its steps.
-    pub fn new(settings: &Settings, recipe: Recipe) -> Result<Self> {
+    pub fn new(settings: &Settings, mut recipe: Recipe) -> Result<Self> {
         recipe.validate()?;
         let steps = cribble_steps::build(&recipe)?;
         let dataset = open_input(settings, &recipe.input)?;
+        // Tars as input hold their own pixels.
+        if recipe.input.images.is_none() && dataset.layout().kind == LayoutKind::Webdataset {
+            recipe.input.images = Some(recipe.input.path.clone());
+        }
+        if recipe.output.shards && recipe.input.images.is_none() {
+            return Err(Error::usage("[output] shards = true needs the tars with the pixels")
+                .with_hint("set images = \"…\" in [input]"));
+        }
         let facts = step_facts(&recipe, &steps, &dataset)?;
         Ok(Self { dataset, recipe, steps, facts })
     }

@@ -29,6 +29,15 @@ words! {
     }
 }
 
+words! {
+    /// Where an encoder's arithmetic runs.
+    EncoderDevice {
+        /// The processor.
+        #[default]
+        Cpu = "cpu",
+    }
+}
+
 /// What of a sample is embedded. `"auto"` in a recipe, else a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum What {
@@ -126,6 +135,8 @@ pub struct EmbedOptions {
     pub dtype: EncoderDtype,
     /// Samples encoded at once on a thread. Vectors do not depend on it, so it is no part of the step's hash.
     pub batch: u32,
+    /// Where the encoder runs. A device makes it faster, never different beyond the stated tolerance.
+    pub device: EncoderDevice,
     /// The column with the caption; empty: the first of `text`, `caption`, `txt`, `TEXT`, `CAPTION`, `alt_text` that there is.
     pub text: String,
     /// Name of the column with the cosine of image and caption, where both are embedded.
@@ -143,6 +154,7 @@ impl Default for EmbedOptions {
             preprocess: PixelMode::Exact,
             dtype: EncoderDtype::Auto,
             batch: 32,
+            device: EncoderDevice::Cpu,
             text: String::new(),
             score: "clip_score".into(),
             max_pixels: 178_956_970,

@@ -11,7 +11,7 @@ mod recipe;
 mod report;
 mod uid;
 
-pub use embed::{EmbedOptions, EncoderDtype, PixelMode, What};
+pub use embed::{EmbedOptions, EncoderDevice, EncoderDtype, PixelMode, What};
 pub use error::{Error, ErrorKind, Result, did_you_mean, name_hint};
 pub use options::*;
 pub use progress::{Cancel, Progress, Silent};

@@ -36,7 +36,7 @@ pub struct OutputOptions {
     pub subset: bool,
     /// `report.html`.
     pub report: bool,
-    /// Resharded tars under `shards/`; needs `input.images`.
+    /// Resharded tars under `shards/`; needs `input.images`, or tars as input.
     pub shards: bool,
     /// Samples per tar.
     pub shard_size: u64,
@@ -96,7 +96,8 @@ impl StepOptions {
     pub fn without_costs(&self) -> Self {
         match self {
             Self::Embed(embed) => {
-                Self::Embed(EmbedOptions { batch: EmbedOptions::default().batch, ..embed.clone() })
+                let EmbedOptions { batch, device, .. } = EmbedOptions::default();
+                Self::Embed(EmbedOptions { batch, device, ..embed.clone() })
             }
             other => other.clone(),
         }
@@ -237,10 +238,6 @@ impl Recipe {
                 "[output] keys = \"{}\" is neither original nor uid",
                 self.output.keys
             )));
-        }
-        if self.output.shards && self.input.images.is_none() {
-            return Err(Error::usage("[output] shards = true needs the tars with the pixels")
-                .with_hint("set images = \"…\" in [input]"));
         }
         Ok(())
     }

@@ -131,8 +131,22 @@ pub struct EmbedDetails {
     /// Mean cosine of image and caption over the rows kept, where both were embedded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_score: Option<f64>,
+    /// Rows by that cosine: [`EmbedDetails::SCORE_BINS`] bins of equal width from −1 to 1. Empty where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scores: Vec<u64>,
     /// The embeddings that were written.
     pub embeddings: Vec<String>,
+}
+
+impl EmbedDetails {
+    /// Bins of `scores`: 0.02 wide, so that a threshold can be read off.
+    pub const SCORE_BINS: usize = 100;
+
+    /// The bin of a cosine.
+    pub fn score_bin(score: f32) -> usize {
+        let place = (f64::from(score) + 1.0) / 2.0 * Self::SCORE_BINS as f64;
+        (place.max(0.0) as usize).min(Self::SCORE_BINS - 1)
+    }
 }
 
 /// Figures of a `dedup` step.

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use cribble_core::Uid;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,6 +92,22 @@ impl TruthWriter {
 
 impl Truth {
     /// Reads `truth.parquet` of the pool in `dir`. Fails with [`DemoError::Malformed`] on a missing column, a wrong type, an unknown
+    /// The truth of the tars alone: rows whose download failed are left out. Twins of an image that is in no tar are twins of the first of
+    /// them.
+    #[must_use]
+    pub fn in_tars(mut self) -> Self {
+        self.rows.retain(|row| row.has_image);
+        let there: HashSet<Uid> = self.rows.iter().map(|row| row.uid).collect();
+        let mut stands_for = HashMap::<Uid, Uid>::new();
+        for row in &mut self.rows {
+            if let Some(original) = row.twin_of.filter(|uid| !there.contains(uid)) {
+                let first = *stands_for.entry(original).or_insert(row.uid);
+                row.twin_of = (first != row.uid).then_some(first);
+            }
+        }
+        self
+    }
+
     /// word, or text that is no uid.
     pub fn open(dir: &Path) -> Result<Self, DemoError> {
         let path = &dir.join(TRUTH_FILE);
@@ -215,5 +231,30 @@ mod tests {
         writer.close().unwrap();
         let error = Truth::open(dir.path()).unwrap_err().to_string();
         assert!(error.contains("concept"), "{error}");
+    }
+
+    #[test]
+    fn twins_of_a_lost_image_are_twins_of_the_first_of_them() {
+        let row = |uid, twin_of: u128, has_image| TruthRow {
+            uid: Uid(uid),
+            concept: "boat".into(),
+            kind: if twin_of > 0 { ImageKind::Mirrored } else { ImageKind::Original },
+            twin_of: (twin_of > 0).then_some(Uid(twin_of)),
+            caption_kind: CaptionKind::Matched,
+            language: Language::English,
+            has_image,
+        };
+        let rows = vec![
+            row(1, 0, false),
+            row(2, 1, true),
+            row(3, 1, true),
+            row(4, 0, true),
+            row(5, 4, true),
+            row(6, 4, false),
+        ];
+        let left = Truth { rows }.in_tars();
+        let pairs: Vec<(u128, Option<u128>)> =
+            left.rows.iter().map(|row| (row.uid.0, row.twin_of.map(|uid| uid.0))).collect();
+        assert_eq!(pairs, [(2, None), (3, Some(2)), (4, None), (5, Some(4))]);
     }
 }

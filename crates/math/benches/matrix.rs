@@ -20,7 +20,8 @@ fn bf16(bencher: Bencher<'_, '_>, shape: (usize, usize)) {
 
 fn run(bencher: Bencher<'_, '_>, (inputs, outputs): (usize, usize), format: Format) {
     let rows = 512;
-    let values = |count: usize| (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect::<Vec<_>>();
+    let values =
+        |count: usize| (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect::<Vec<_>>();
     let matrix = Matrix::new(&values(inputs * outputs), inputs, &[], format);
     let (x, mut y, mut scratch) = (values(rows * inputs), vec![0.0; rows * outputs], Scratch::default());
     bencher

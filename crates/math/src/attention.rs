@@ -4,7 +4,7 @@
 //! rest: they are a hundredth of an encoder's work, and the softmax between them is where narrow numbers would hurt.
 use crate::{
     functions::softmax,
-    matrix::{Format, Kernel, PANEL, pack, product},
+    matrix::{Format, Kernel, PANEL, Packed, pack, product},
 };
 
 /// Rows inside wider rows: row `i` is `data[i * stride + offset ..]`.
@@ -65,7 +65,8 @@ pub fn attend(heads: Heads, q: Rows<'_>, k: Rows<'_>, v: Rows<'_>, out: &mut [f3
         gather(&mut scratch.queries, q, at, head_dim);
         gather(&mut scratch.gathered, k, at, head_dim);
         pack(&scratch.gathered, head_dim, &mut scratch.panels);
-        product(kernel, &scratch.queries, head_dim, &scratch.panels, None, k.rows, &mut scratch.scores, |_| ());
+        let keys = Packed { panels: &scratch.panels, bias: None, outputs: k.rows };
+        product(kernel, &scratch.queries, head_dim, &keys, &mut scratch.scores, |_| ());
         for (row, scores) in scratch.scores.chunks_exact_mut(k.rows).enumerate() {
             let seen = if causal { row + 1 } else { k.rows };
             softmax(&mut scores[..seen], scale);
@@ -80,7 +81,8 @@ pub fn attend(heads: Heads, q: Rows<'_>, k: Rows<'_>, v: Rows<'_>, out: &mut [f3
                 scratch.panels[(panel * v.rows + row) * PANEL..][..columns.len()].copy_from_slice(columns);
             }
         }
-        product(kernel, &scratch.scores, k.rows, &scratch.panels, None, head_dim, &mut scratch.mixed, |_| ());
+        let values = Packed { panels: &scratch.panels, bias: None, outputs: head_dim };
+        product(kernel, &scratch.scores, k.rows, &values, &mut scratch.mixed, |_| ());
         for (row, mixed) in scratch.mixed.chunks_exact(head_dim).enumerate() {
             out[row * width + at..][..head_dim].copy_from_slice(mixed);
         }

@@ -67,16 +67,30 @@ impl Activation {
     /// Replaces every value by its activation.
     pub fn apply(self, values: &mut [f32]) {
         match self {
-            Self::QuickGelu => each(values, #[inline(always)] |x| x / (1.0 + exp(-1.702 * x))),
-            Self::Gelu => each(values, #[inline(always)] |x| {
-                0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
-            }),
-            Self::GeluTanh => each(values, #[inline(always)] |x| {
-                // (1 + tanh u) / 2 is the sigmoid of 2u.
-                let u = 0.797_884_6 * x * (0.044_715 * x).mul_add(x, 1.0);
-                x / (1.0 + exp(-2.0 * u))
-            }),
-            Self::Silu => each(values, #[inline(always)] |x| x / (1.0 + exp(-x))),
+            Self::QuickGelu => each(
+                values,
+                #[inline(always)]
+                |x| x / (1.0 + exp(-1.702 * x)),
+            ),
+            Self::Gelu => each(
+                values,
+                #[inline(always)]
+                |x| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2)),
+            ),
+            Self::GeluTanh => each(
+                values,
+                #[inline(always)]
+                |x| {
+                    // (1 + tanh u) / 2 is the sigmoid of 2u.
+                    let u = 0.797_884_6 * x * (0.044_715 * x).mul_add(x, 1.0);
+                    x / (1.0 + exp(-2.0 * u))
+                },
+            ),
+            Self::Silu => each(
+                values,
+                #[inline(always)]
+                |x| x / (1.0 + exp(-x)),
+            ),
         }
     }
 }
@@ -145,7 +159,12 @@ impl NullaryFnOnce for Softmax<'_> {
         for value in values.iter_mut() {
             *value = exp((*value - largest) * scale);
         }
-        let total = 1.0 / sum(values, #[inline(always)] |value| value);
+        let total = 1.0
+            / sum(
+                values,
+                #[inline(always)]
+                |value| value,
+            );
         for value in values.iter_mut() {
             *value *= total;
         }
@@ -175,8 +194,16 @@ impl NullaryFnOnce for LayerNorm<'_> {
     #[inline(always)]
     fn call(self) {
         let share = 1.0 / self.x.len() as f32;
-        let mean = sum(self.x, #[inline(always)] |x| x) * share;
-        let variance = sum(self.x, #[inline(always)] |x| (x - mean) * (x - mean)) * share;
+        let mean = sum(
+            self.x,
+            #[inline(always)]
+            |x| x,
+        ) * share;
+        let variance = sum(
+            self.x,
+            #[inline(always)]
+            |x| (x - mean) * (x - mean),
+        ) * share;
         let by = 1.0 / (variance + self.epsilon).sqrt();
         for (((out, x), scale), shift) in self.out.iter_mut().zip(self.x).zip(self.scale).zip(self.shift) {
             *out = ((x - mean) * by).mul_add(*scale, *shift);

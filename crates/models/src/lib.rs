@@ -7,6 +7,7 @@
 mod error;
 mod families;
 mod image_tower;
+pub mod language;
 mod model;
 mod nn;
 pub mod source;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 use cribble_models::{
     source::Source,
-    tokenize::{Tokenizer, TokenizerKind, Tokens},
+    tokenize::{Tokenizer, TokenizerKind, Tokens, clean_open_clip},
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -38,14 +38,18 @@ const TOKENIZERS: [&str; 9] = [
 const SPELLED_OUT: &str = "</s> <unk> <pad>";
 
 #[test]
-fn ids_and_cut_tokens_are_those_of_transformers() {
+fn ids_and_cut_tokens_are_the_references() {
     let strings: Vec<String> = serde_json::from_value(json("strings.json")).unwrap();
     let mut compared = 0;
     for name in TOKENIZERS.into_iter().chain(["bert"]) {
         let expected = &json(&format!("{name}/expected.json"))["texts"];
         let context = expected["context"].as_u64().unwrap() as usize;
         let padded = expected["padded"].as_bool().unwrap();
-        let kind = if padded { TokenizerKind::siglip(context) } else { TokenizerKind::cut(context) };
+        let kind = match padded {
+            true => TokenizerKind::siglip(context),
+            false if name.starts_with("open-clip") => TokenizerKind::open_clip(context),
+            false => TokenizerKind::cut(context),
+        };
         let tokenizer = load(name, kind);
         let (all, cuts) = (expected["ids"].as_array().unwrap(), expected["cut"].as_array().unwrap());
         assert_eq!((all.len(), cuts.len()), (strings.len(), strings.len()));
@@ -63,6 +67,24 @@ fn ids_and_cut_tokens_are_those_of_transformers() {
         }
     }
     assert_eq!(compared, 10 * strings.len() - 2);
+}
+
+/// Texts, what open_clip makes of them, and its ids, from `parity/models.py`.
+#[test]
+fn open_clip_texts_are_cleaned_as_by_open_clip() {
+    let tokenizer = load("open-clip", TokenizerKind::open_clip(77));
+    let rows = json("open-clip/cleaned.json");
+    let rows = rows.as_array().unwrap();
+    let mut other = Vec::new();
+    for row in rows {
+        let text = row["text"].as_str().unwrap();
+        let (clean, ids) = (clean_open_clip(text), tokenizer.encode(text).unwrap().ids);
+        let expected: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
+        if clean != row["clean"].as_str().unwrap() || ids != expected {
+            other.push(format!("{text:?}\n  ours   {clean:?}\n  theirs {}", row["clean"]));
+        }
+    }
+    assert!(other.is_empty() && rows.len() > 100, "{} of {}:\n{}", other.len(), rows.len(), other.join("\n"));
 }
 
 #[test]
@@ -102,6 +124,8 @@ fn wrong_files_say_what_is_wrong() {
     assert!(error(TokenizerKind::siglip(64)).contains("pad_token is missing"));
     fs::write(folder.path().join("tokenizer_config.json"), b"[").unwrap();
     assert!(error(TokenizerKind::siglip(64)).contains("tokenizer_config.json"));
+    fs::copy(checkpoints().join("bert/tokenizer.json"), folder.path().join("tokenizer.json")).unwrap();
+    assert!(error(TokenizerKind::open_clip(77)).contains("no byte-pair encoding as CLIP's"));
 }
 
 /// The `tokenizers` crate itself panics on such files.
@@ -132,14 +156,13 @@ fn broken_tokenizers_are_refused() {
 
 #[test]
 fn no_string_makes_one_panic() {
-    let all: Vec<Tokenizer> = ["clip", "siglip", "siglip2", "bert"]
-        .into_iter()
-        .map(|name| {
-            let kind =
-                if name.starts_with("siglip") { TokenizerKind::siglip(64) } else { TokenizerKind::cut(77) };
-            load(name, kind)
-        })
-        .collect();
+    let all = [
+        load("clip", TokenizerKind::cut(77)),
+        load("open-clip", TokenizerKind::open_clip(77)),
+        load("siglip", TokenizerKind::siglip(64)),
+        load("siglip2", TokenizerKind::siglip(64)),
+        load("bert", TokenizerKind::cut(77)),
+    ];
     let check = |text: &str| {
         for tokenizer in &all {
             let tokens = tokenizer.encode(text).unwrap();
@@ -147,11 +170,28 @@ fn no_string_makes_one_panic() {
         }
     };
     // Long ones without a place to split, which is where an algorithm can be quadratic.
-    for unit in
-        ["a", "é", "字", "😀", "\0", "!", " ", "\u{301}", "<|endoftext|>", "</s>", "a1", "▁", "\u{200d}"]
-    {
+    let units =
+        ["a", "é", "字", "😀", "\0", "!", " ", "\u{301}", "<|endoftext|>", "</s>", "a1", "▁", "\u{200d}"];
+    let mended = [
+        "<end_of_text>",
+        "&",
+        "&amp;",
+        "amp;",
+        "&#",
+        "Ã",
+        "Ã©",
+        "Ã ",
+        "é字Ã©",
+        "\x1b[",
+        "â€",
+        "\u{81}",
+        "ﷺ",
+        "&lt;\n",
+    ];
+    for unit in units.into_iter().chain(mended) {
         check(&unit.repeat(100_000 / unit.len()));
     }
+    check(&format!("&{}", "amp;".repeat(25_000)));
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(300));
     let pieces = prop_oneof![
         any::<String>(),
@@ -160,6 +200,7 @@ fn no_string_makes_one_panic() {
         "[\\u{300}-\\u{36f}\\u{200b}-\\u{200f}\\u{fe00}-\\u{fe0f}\\u{1f1e6}-\\u{1f1ff}\\u{1f3fb}-\\u{1f3ff}]{0,30}",
         Just("<|startoftext|>".to_string()),
         Just("[MASK]<pad></s>▁ ▁".to_string()),
+        "(&|#|x|amp|lt|;|[0-9]|<|é|Ã|©|Â| |â|€|™|\\?|\u{fffd}|\u{1b}\\[|m|\r|\n|ð|Ÿ|˜){1,20}",
     ];
     let texts = proptest::collection::vec(pieces, 0..6).prop_map(|parts| parts.concat());
     runner

@@ -2,7 +2,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use cribble_core::{EmbedOptions, EncoderDtype, PixelMode, StepOptions, What};
+use cribble_core::{EmbedOptions, EncoderDevice, EncoderDtype, PixelMode, StepOptions, What};
 
 use super::{RunningArgs, VerbArgs};
 
@@ -47,6 +47,10 @@ pub struct EmbedArgs {
     #[arg(long, default_value_t = EmbedOptions::default().batch)]
     pub batch: u32,
 
+    /// Where the encoder runs: cpu in this build
+    #[arg(long, default_value_t = EmbedOptions::default().device)]
+    pub device: EncoderDevice,
+
     /// The column with the caption [default: the first of text, caption, txt, TEXT, CAPTION, alt_text]
     #[arg(long, value_name = "COLUMN")]
     pub text_column: Option<String>,
@@ -86,6 +90,7 @@ impl EmbedArgs {
             preprocess: self.preprocess,
             dtype: self.dtype,
             batch: self.batch,
+            device: self.device,
             text: self.text_column.clone().unwrap_or_default(),
             score: self.score.clone(),
             max_pixels: self.max_pixels,

@@ -16,7 +16,10 @@ use crate::{
     text,
 };
 
-const TEMPLATE: &str = include_str!("demo.toml");
+/// For tars alone: images and captions are embedded with the model in the program.
+const FROM_TARS: &str = include_str!("demo.toml");
+/// For metadata with synthetic embeddings: pools without images, as large as one likes.
+const FROM_METADATA: &str = include_str!("demo-metadata.toml");
 
 /// Makes the pool where it is missing, and runs the job.
 pub fn run(settings: &Settings, args: &DemoArgs) -> Result<u8> {
@@ -79,27 +82,26 @@ pub fn run(settings: &Settings, args: &DemoArgs) -> Result<u8> {
     if let Some(score) = &finished.report.planted {
         settings.terminal.out(&format!("\n{}", planted::table(score)?));
     }
-    if finished.reshard.as_ref().is_some_and(|reshard| reshard.missing > 0) {
-        settings.terminal.note("the missing ones are planted download failures: in the metadata, in no tar; the recipe allows them (allow_missing)");
-    }
-    say_next(settings, &args.folder, finished.reshard.is_some());
+    say_next(settings, &args.folder, options.images);
     Ok(code)
 }
 
-/// The pool that is asked for. Without images and beyond the demo's size only one embedding is made, as a test of size needs it.
+/// The pool that is asked for: tars alone, or metadata with embeddings where no images are wanted. Beyond the demo's size only one
+/// embedding is made, as a test of size needs it.
 fn pool_options(args: &DemoArgs) -> PoolOptions {
-    let mut options = if args.with_images() || args.rows <= crate::args::MOST_ROWS_WITH_IMAGES {
-        PoolOptions { rows: args.rows, ..PoolOptions::default() }
+    let mut options = if args.with_images() {
+        PoolOptions::tars(args.rows)
+    } else if args.rows <= crate::args::MOST_ROWS_WITH_IMAGES {
+        PoolOptions { rows: args.rows, images: false, ..PoolOptions::default() }
     } else {
         PoolOptions::big(args.rows)
     };
     options.seed = args.seed;
-    options.images = args.with_images();
     options
 }
 
 fn rows(options: &PoolOptions) -> String {
-    let images = if options.images { "with images" } else { "metadata and embeddings only" };
+    let images = if options.images { "images and captions in tars" } else { "metadata and embeddings only" };
     format!("{}, {images}", text::counted(options.rows, "row", "rows"))
 }
 
@@ -119,44 +121,35 @@ fn make_pool(settings: &Settings, options: &PoolOptions, pool: &Path) -> Result<
         settings.reporter.end();
     }
     let made = result.map_err(planted::demo_error)?;
-    settings.terminal.say(&format!(
-        "made {} in {}, {}",
-        text::counted(made.metadata_shards, "metadata shard", "metadata shards"),
-        text::counted(made.tars, "tar", "tars"),
-        text::bytes(made.bytes)
-    ));
+    let shards = if options.images {
+        text::counted(made.tars, "tar", "tars")
+    } else {
+        text::counted(made.metadata_shards, "metadata shard", "metadata shards")
+    };
+    settings.terminal.say(&format!("made {shards}, {}", text::bytes(made.bytes)));
     Ok(())
 }
 
-/// The recipe for a pool: the template with its paths, its embedding and a number of clusters that suits its size.
+/// The recipe for a pool: a template with its path and a number of clusters that suits its size.
 fn recipe(pool: &Path, options: &PoolOptions) -> Result<String> {
     let path = |name: &str| match pool.join(name).to_str() {
         Some(text) => Ok(toml::Value::String(text.into()).to_string()),
         None => Err(Error::usage(format!("{} is no text: a recipe cannot name it", pool.display()))),
     };
+    let template = if options.images { FROM_TARS } else { FROM_METADATA };
     let names = |name: &str| options.arrays.iter().any(|ArraySpec { name: array, .. }| array == name);
-    let embedding = if names("l14_img") { "l14_img" } else { "b32_img" };
-    let images = if options.images {
-        format!("images = {}", path("shards")?)
-    } else {
-        "# no images in this pool".into()
-    };
-    let text = TEMPLATE
-        .replace("EMBEDDING", embedding)
-        .replace(
-            "SCORE",
-            if embedding == "l14_img" { "clip_l14_similarity_score" } else { "clip_b32_similarity_score" },
-        )
+    let encoder = if names("l14_img") { "l14" } else { "b32" };
+    let text = template
+        .replace("EMBEDDING", &format!("{encoder}_img"))
+        .replace("SCORE", &format!("clip_{encoder}_similarity_score"))
         .replace("CLUSTERS", &(options.rows / 200).clamp(1, 500).to_string())
-        .replace("SHARDS", if options.images { "true" } else { "false" })
-        // Paths come last: no word of theirs is taken for a blank to be filled.
-        .replace("\"METADATA\"", &path("metadata")?)
-        .replace("# IMAGES", &images);
+        // The path comes last: no word of it is taken for a blank to be filled.
+        .replace("\"INPUT\"", &path(if options.images { "shards" } else { "metadata" })?);
     Recipe::parse(&text).map_err(|error| Error::bug(format!("the demo's recipe: {error}")))?;
     Ok(text)
 }
 
-fn say_next(settings: &Settings, folder: &Path, has_shards: bool) {
+fn say_next(settings: &Settings, folder: &Path, images: bool) {
     let at = |name: &str| quote(&folder.join(name).display().to_string());
     let mut lines = vec![
         format!("open {} in a browser", folder.join("run/report.html").display()),
@@ -166,17 +159,16 @@ fn say_next(settings: &Settings, folder: &Path, has_shards: bool) {
             at("recipe.toml"),
             at("run")
         ),
-        format!("cribble check {}", at("pool/metadata")),
+        format!("cribble check {}", at(if images { "pool/shards" } else { "pool/metadata" })),
         format!("cribble subset info {}", at("run/subset.npy")),
     ];
-    if has_shards {
-        let own = format!(
-            "cribble reshard --input {} --subset {} --output {} --keys uid --allow-missing",
+    if images {
+        lines.push(format!(
+            "cribble reshard --input {} --subset {} --output {} --keys uid",
             at("pool/shards"),
             at("run/subset.npy"),
             at("curated")
-        );
-        lines.push(own);
+        ));
     }
     settings.terminal.say(&format!("next: {}", lines.join("\n      ")));
 }
@@ -190,15 +182,12 @@ mod tests {
     fn every_pool_has_a_recipe() {
         let default = PoolOptions::default();
         for (options, embedding, k) in [
-            (default.clone(), "l14_img", 100),
+            (PoolOptions::tars(20_000), "demo_img", 100),
             (PoolOptions { rows: 1, images: false, ..default }, "l14_img", 1),
             (PoolOptions::big(2_000_000), "b32_img", 500),
         ] {
             let recipe = Recipe::parse(&recipe(Path::new("it's \"here\""), &options).unwrap()).unwrap();
-            assert_eq!(
-                (recipe.input.images.is_some(), recipe.output.shards),
-                (options.images, options.images)
-            );
+            assert_eq!(recipe.output.shards, options.images);
             let Some(StepOptions::Cluster(cluster)) =
                 recipe.steps.iter().map(|step| &step.options).find(|options| options.kind() == "cluster")
             else {

@@ -181,28 +181,37 @@ impl Matrix {
     }
 
     /// As [`Matrix::multiply`], then the activation of every value, while a tile is still in the first-level cache.
-    pub fn multiply_activated(&self, x: &[f32], activation: Activation, y: &mut [f32], scratch: &mut Scratch) {
+    pub fn multiply_activated(
+        &self,
+        x: &[f32],
+        activation: Activation,
+        y: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         self.multiply_then(x, y, scratch, |values| activation.apply(values));
     }
 
     fn multiply_then(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch, then: impl Fn(&mut [f32])) {
         let rows = x.len() / self.inputs;
         assert!(x.len() == rows * self.inputs && y.len() == rows * self.outputs, "x and y differ in rows");
-        match (&self.panels, self.format) {
-            (Panels::F32(panels), Format::F32) => {
-                product(self.kernel, x, self.inputs, panels, Some(&self.bias), self.outputs, y, then);
+        match &self.panels {
+            Panels::F32(panels) => {
+                let weights = Packed { panels, bias: Some(&self.bias), outputs: self.outputs };
+                let mut x = x;
+                if self.format == Format::Bf16 {
+                    scratch.rounded.clear();
+                    scratch.rounded.extend(x.iter().map(|&value| round_bf16(value)));
+                    x = &scratch.rounded;
+                }
+                product(self.kernel, x, self.inputs, &weights, y, then);
             }
-            (Panels::F32(panels), Format::Bf16) => {
-                scratch.rounded.clear();
-                scratch.rounded.extend(x.iter().map(|&value| round_bf16(value)));
-                product(self.kernel, &scratch.rounded, self.inputs, panels, Some(&self.bias), self.outputs, y, then);
-            }
-            (Panels::Pairs(panels), _) => {
+            Panels::Pairs(panels) => {
                 #[cfg(target_arch = "x86_64")]
                 {
                     let depth = self.inputs.div_ceil(2);
                     x86::to_pairs(x, self.inputs, &mut scratch.pairs);
-                    let run = |tile: Tile<'_>| x86::bf16_tile(&scratch.pairs, depth, panels, &self.bias, tile);
+                    let run =
+                        |tile: Tile<'_>| x86::bf16_tile(&scratch.pairs, depth, panels, &self.bias, tile);
                     blocks(rows, depth, self.outputs, y, run, then);
                 }
                 #[cfg(not(target_arch = "x86_64"))]
@@ -237,30 +246,34 @@ fn pack_pairs(weights: &[f32], inputs: usize) -> Vec<u32> {
     for (output, row) in weights.chunks_exact(inputs).enumerate() {
         let panel = &mut panels[output / PANEL * PANEL * depth..];
         for (pair, values) in row.chunks(2).enumerate() {
-            let bits = |place: usize| {
-                u32::from(bf16::from_f32(values.get(place).copied().unwrap_or(0.0)).to_bits())
-            };
+            let bits =
+                |place: usize| u32::from(bf16::from_f32(values.get(place).copied().unwrap_or(0.0)).to_bits());
             panel[pair * PANEL + output % PANEL] = bits(0) | bits(1) << 16;
         }
     }
     panels
 }
 
-/// The product of f32 rows with panels that the caller packed (for attention, whose "weights" change).
+/// f32 panels of `outputs` outputs, and a bias as long as the panels are wide; none is zeros.
+pub(crate) struct Packed<'a> {
+    pub panels: &'a [f32],
+    pub bias: Option<&'a [f32]>,
+    pub outputs: usize,
+}
+
+/// The product of f32 rows with panels that the caller may have packed itself (for attention, whose "weights" change).
 pub(crate) fn product(
     kernel: Kernel,
     x: &[f32],
     inputs: usize,
-    panels: &[f32],
-    bias: Option<&[f32]>,
-    outputs: usize,
+    weights: &Packed<'_>,
     y: &mut [f32],
     then: impl Fn(&mut [f32]),
 ) {
-    let rows = x.len() / inputs;
     const ZEROS: [f32; PANEL] = [0.0; PANEL];
+    let panels = weights.panels;
     let run = |tile: Tile<'_>| {
-        let bias = bias.map_or(&ZEROS[..], |bias| &bias[tile.panel * PANEL..][..PANEL]);
+        let bias = weights.bias.map_or(&ZEROS[..], |bias| &bias[tile.panel * PANEL..][..PANEL]);
         match kernel {
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512 | Kernel::Avx512Bf16 => x86::f32_tile_avx512(x, inputs, panels, bias, tile),
@@ -269,7 +282,7 @@ pub(crate) fn product(
             Kernel::Portable => portable::f32_tile(x, inputs, panels, bias, tile),
         }
     };
-    blocks(rows, inputs, outputs, y, run, then);
+    blocks(x.len() / inputs, inputs, weights.outputs, y, run, then);
 }
 
 /// One step of a product: `rows` rows from `row`, one panel, inputs `from .. to`, into `sums`, whose rows are `stride` apart.

@@ -97,8 +97,9 @@ unsafe fn avx512_bf16<const M: usize>(at: Places) {
         let mut sums = start::<M>(&at);
         for k in 0..at.depth {
             let row = at.panel.add(k * PANEL);
-            let weights = [0, 16, 32, 48]
-                .map(|place| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(row.add(place).cast())));
+            let weights = [0, 16, 32, 48].map(|place| {
+                std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(row.add(place).cast()))
+            });
             for (m, sums) in sums.iter_mut().enumerate() {
                 let pair = _mm512_set1_epi32(at.x.add(m * at.x_stride + k).read().cast_signed());
                 let pair = std::mem::transmute::<__m512i, __m512bh>(pair);
@@ -115,8 +116,10 @@ unsafe fn avx512_bf16<const M: usize>(at: Places) {
 #[target_feature(enable = "avx512f")]
 unsafe fn start<const M: usize>(at: &Places) -> [[__m512; 4]; M] {
     let (from, stride) = if at.first { (at.bias, 0) } else { (at.sums.cast_const(), at.stride) };
-    // SAFETY: `places` proved PANEL values behind the bias and behind each of the M rows of sums.
-    std::array::from_fn(|m| [0, 16, 32, 48].map(|place| unsafe { _mm512_loadu_ps(from.add(m * stride + place)) }))
+    std::array::from_fn(|m| {
+        // SAFETY: `places` proved PANEL values behind the bias and behind each of the M rows of sums.
+        [0, 16, 32, 48].map(|place| unsafe { _mm512_loadu_ps(from.add(m * stride + place)) })
+    })
 }
 
 #[target_feature(enable = "avx512f")]
@@ -135,8 +138,7 @@ unsafe fn avx2<const M: usize>(at: Places) {
     for part in (0..PANEL).step_by(16) {
         // SAFETY: as in `avx512`, for 16 of the panel's outputs.
         unsafe {
-            let (from, stride) =
-                if at.first { (at.bias, 0) } else { (at.sums.cast_const(), at.stride) };
+            let (from, stride) = if at.first { (at.bias, 0) } else { (at.sums.cast_const(), at.stride) };
             let mut sums: [[__m256; 2]; M] = std::array::from_fn(|m| {
                 [0, 8].map(|place| _mm256_loadu_ps(from.add(m * stride + part + place)))
             });

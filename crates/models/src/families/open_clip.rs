@@ -74,7 +74,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan> {
         family: Family::OpenClip,
         dim: model.size("embed_dim", 512)?,
         preprocess: Some(preprocess),
-        tokenizer: Some(TokenizerKind::cut(text.size("context_length", 77)?)),
+        tokenizer: Some(TokenizerKind::open_clip(text.size("context_length", 77)?)),
         files: vec![FILE, "tokenizer.json"],
         config,
     })

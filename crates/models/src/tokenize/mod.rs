@@ -1,12 +1,18 @@
 //! From a caption to token ids, as the checkpoint's own processor gives them. `tokenizer.json` is read by the `tokenizers` crate, which is
-//! what transformers itself runs; this file adds what transformers does around it: the cut to the context, SigLIP's padding (its models
-//! attend to the pads) and SigLIP's cleaning of the text, which for the first generation stands in Python and not in `tokenizer.json`.
+//! what transformers itself runs; this file adds what the processors do around it: the cut to the context, SigLIP's padding (its models
+//! attend to the pads), SigLIP's cleaning of the text, which for the first generation stands in Python and not in `tokenizer.json`, and
+//! open_clip's, whose tokenizer is not that of transformers: it mends the text first ([`clean_open_clip`]) and spells its special tokens
+//! in another way.
 //!
-//! Three stated differences. open_clip's own tokenizer repairs mojibake (`ftfy`) and unescapes HTML entities first; we give the ids of the
-//! `tokenizer.json` that its checkpoints carry, which does neither. Special tokens that are spelled out in a caption (`</s>`) are
-//! plain characters for SigLIP 1, as in its training code, where transformers ends the text there. And `sentence_bert_config.json`'s
-//! `do_lower_case` is not read: the normalizer of `tokenizer.json` is what counts.
+//! Three stated differences. open_clip's mojibake repair knows ten character sets, ours the two that nearly all mojibake is in
+//! ([`clean_open_clip`]). Special tokens that are spelled out in a caption (`</s>`) are plain characters for SigLIP 1, as in its training
+//! code, where transformers ends the text there. And `sentence_bert_config.json`'s `do_lower_case` is not read: the normalizer of
+//! `tokenizer.json` is what counts.
 mod checks;
+mod clean;
+mod open_clip;
+
+pub use clean::open_clip as clean_open_clip;
 
 use crate::{ModelError, Result, source::Source};
 use serde_json::Value;
@@ -21,19 +27,35 @@ use tokenizers::{
 pub struct TokenizerKind {
     /// Most tokens of a text, with the special ones.
     pub context: usize,
-    /// Pad to the context, and clean the text as SigLIP does.
-    pub siglip: bool,
+    /// Whose way with the text and its ids.
+    pub style: Style,
+}
+
+/// What a family does to a text around its `tokenizer.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Nothing: CLIP, BERT.
+    Plain,
+    /// Clean the text as SigLIP does, and pad to the context.
+    Siglip,
+    /// Clean and split the text as open_clip does.
+    OpenClip,
 }
 
 impl TokenizerKind {
-    /// CLIP, open_clip, BERT: cut, never padded.
+    /// CLIP, BERT: cut, never padded.
     pub const fn cut(context: usize) -> Self {
-        Self { context, siglip: false }
+        Self { context, style: Style::Plain }
+    }
+
+    /// open_clip: as CLIP, but of a text that open_clip has cleaned.
+    pub const fn open_clip(context: usize) -> Self {
+        Self { context, style: Style::OpenClip }
     }
 
     /// SigLIP and SigLIP 2: cut or padded to exactly `context` tokens.
     pub const fn siglip(context: usize) -> Self {
-        Self { context, siglip: true }
+        Self { context, style: Style::Siglip }
     }
 }
 
@@ -59,12 +81,16 @@ pub struct Tokenizer {
     most: u32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Clean {
     /// As `tokenizer.json` says.
     None,
     /// SigLIP 1: [`canonical`], lower-cased or not. `mark` is the id of the bare `▁`.
-    Canonical { lower: bool, mark: Option<u32> },
+    Canonical {
+        lower: bool,
+        mark: Option<u32>,
+    },
+    OpenClip(open_clip::Splitter),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -108,7 +134,7 @@ impl Tokenizer {
         }
         let most = engine.get_vocab(true).into_values().max().unwrap_or(0);
         let (mut clean, mut pad) = (Clean::None, None);
-        if kind.siglip {
+        if kind.style == Style::Siglip {
             let settings = Settings::read(source)?;
             pad = Some(settings.pad(&engine, own_pad).ok_or_else(|| ModelError::Missing {
                 place: source.place(Settings::FILE),
@@ -116,6 +142,9 @@ impl Tokenizer {
                 cure: "SigLIP pads its texts; get the tokenizer's files again".into(),
             })?);
             clean = settings.clean(&mut engine).map_err(|error| bad(error.to_string()))?;
+        }
+        if kind.style == Style::OpenClip {
+            clean = Clean::OpenClip(open_clip::Splitter::new(&engine).map_err(bad)?);
         }
         Ok(Self { place, engine, context: kind.context, added, clean, pad, most })
     }
@@ -145,18 +174,21 @@ impl Tokenizer {
             what: format!("a text of {} bytes cannot be encoded: {error}", text.len()),
         };
         let room = self.context - self.added;
-        let mut ids = match self.clean {
+        let mut ids = match &self.clean {
             Clean::None => self.engine.encode_fast(text, false).map_err(fail)?.get_ids().to_vec(),
             Clean::Canonical { lower, mark } => {
-                let text = canonical(text, lower);
+                let text = canonical(text, *lower);
                 let bare = text.trim_start_matches(' ');
                 let mut ids = self.engine.encode_fast(bare, false).map_err(fail)?.get_ids().to_vec();
                 // transformers puts its mark of a word's start before it cleans, so that a space that was first is not stripped
                 // but becomes a token of its own.
                 if let (Some(mark), true) = (mark, bare.len() < text.len() && !bare.is_empty()) {
-                    ids.insert(0, mark);
+                    ids.insert(0, *mark);
                 }
                 ids
+            }
+            Clean::OpenClip(splitter) => {
+                splitter.ids(&clean::open_clip(text), self.engine.get_model()).map_err(fail)?
             }
         };
         let cut = ids.len().saturating_sub(room);

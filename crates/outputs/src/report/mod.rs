@@ -7,6 +7,7 @@ mod axis;
 mod chart;
 mod cluster;
 mod dedup;
+mod embed;
 mod examples;
 mod format;
 mod funnel;

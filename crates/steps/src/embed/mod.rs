@@ -16,13 +16,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::datatypes::{DataType, Field};
 use cribble_core::{
-    Details, EmbedDetails, EmbedOptions, EncoderDtype, Error, ErrorKind, Result, What, name_hint,
+    Details, EmbedDetails, EmbedOptions, EncoderDevice, EncoderDtype, Error, ErrorKind, Result, What,
+    name_hint,
 };
 use cribble_io::{
     npy::ElementType,
     source::{ArrayInfo, Dataset},
 };
-use cribble_models::{Dtype, Identity, Model, ModelError, ModelOptions};
+use cribble_models::{Device, Dtype, Identity, Model, ModelError, ModelOptions};
 use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,16 @@ struct Tally {
     texts: u64,
     cut: u64,
     scores: f64,
+    /// Rows by score, as in [`EmbedDetails`]; empty until there is one.
+    bins: Vec<u64>,
+}
+
+impl Tally {
+    fn add_score(&mut self, score: f32) {
+        self.scores += f64::from(score);
+        self.bins.resize(EmbedDetails::SCORE_BINS, 0);
+        self.bins[EmbedDetails::score_bin(score)] += 1;
+    }
 }
 
 /// A model's error as the program's: what the recipe asks of a model that cannot do it is wrong use, all else is wrong or missing files.
@@ -105,7 +116,10 @@ impl Embed {
             EncoderDtype::F32 => Dtype::F32,
             EncoderDtype::Bf16 => Dtype::Bf16,
         };
-        ModelOptions { dtype, ..ModelOptions::default() }
+        let device = match self.options.device {
+            EncoderDevice::Cpu => Device::Cpu,
+        };
+        ModelOptions { device, dtype, offline: None }
     }
 
     /// Who the model is; its files are hashed once.
@@ -350,6 +364,7 @@ impl Step for Embed {
             texts: tally.texts,
             captions_cut: tally.cut,
             mean_score: scored.then(|| tally.scores / tally.images as f64),
+            scores: tally.bins,
             embeddings: self.names()?,
         }))
     }
@@ -386,6 +401,8 @@ fn tally(outputs: &[(String, Vec<TaskOutput>)]) -> Result<Tally> {
         sum.texts += part.texts;
         sum.cut += part.cut;
         sum.scores += part.scores;
+        sum.bins.resize(sum.bins.len().max(part.bins.len()), 0);
+        sum.bins.iter_mut().zip(&part.bins).for_each(|(sum, part)| *sum += part);
     }
     Ok(sum)
 }

@@ -194,7 +194,9 @@ impl Columns {
                 self.tally.images += u64::from(!vectors.image.is_empty());
                 self.tally.texts += u64::from(!vectors.text.is_empty());
                 self.tally.cut += u64::from(vectors.cut > 0);
-                self.tally.scores += f64::from(vectors.score.unwrap_or(0.0));
+                if let Some(score) = vectors.score {
+                    self.tally.add_score(score);
+                }
             }
             Some(Err(fault)) => {
                 let code = self.codes.entry(fault.code).or_insert_with(|| fault.code.into());

@@ -43,8 +43,7 @@ pub(in crate::source) fn open(storage: &Arc<dyn Storage>, listing: &Listing) -> 
             left_out.into_values().collect(),
         )
     } else {
-        let notes =
-            vec!["there are no .npz files: no arrays, so steps that need embeddings need an embed step before them".to_owned()];
+        let notes = vec!["there are no .npz files, so no embeddings: an embed step makes them".to_owned()];
         match image_column {
             Some(column) => {
                 let why =

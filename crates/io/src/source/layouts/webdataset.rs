@@ -67,8 +67,7 @@ pub(in crate::source) fn open(
             identity: None,
         })
         .collect();
-    let mut notes =
-        vec!["tars have no arrays: steps that need embeddings need an embed step before them".to_owned()];
+    let mut notes = vec!["tars have no embeddings of their own: an embed step makes them".to_owned()];
     if 0 < from_json && from_json < rows {
         let made = rows - from_json;
         notes.push(format!(

@@ -28,9 +28,9 @@ pub fn unescape(text: &str) -> Cow<'_, str> {
             let (number, used) = number(digits)?;
             return Some((number.map(String::from).unwrap_or_default(), used + 1));
         }
-        let end = after.find(['\t', '\n', '\x0c', ' ', '<', '&', '#', ';']).map_or(after.len(), |at| {
-            at + usize::from(after[at..].starts_with(';'))
-        });
+        let end = after
+            .find(['\t', '\n', '\x0c', ' ', '<', '&', '#', ';'])
+            .map_or(after.len(), |at| at + usize::from(after[at..].starts_with(';')));
         let longest = after[..end].char_indices().nth(LONGEST).map_or(end, |(at, _)| at);
         let (characters, used) = named(&after[..longest])?;
         Some((characters.to_owned(), used))
@@ -43,7 +43,7 @@ pub fn unescape_closed(text: &str) -> Cow<'_, str> {
         let marks = usize::from(after.starts_with('#'));
         let length = after[marks..].bytes().take_while(u8::is_ascii_alphanumeric).count();
         let end = marks + length + 1;
-        if !(1..=24).contains(&length) || !after[..end.min(after.len())].ends_with(';') {
+        if !(1..=24).contains(&length) || after.as_bytes().get(end - 1) != Some(&b';') {
             return None;
         }
         let name = &after[..end];
@@ -122,6 +122,9 @@ mod tests {
         names.sort_unstable();
         let text: String = names.iter().map(|(name, characters)| format!("{name}\t{characters}\n")).collect();
         let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!((names.len(), digest.as_str()), (2231, "2153dd01901680634b4bc936dcb5f8a058c12bfc563fc7a87752c6b546c75f7b"));
+        assert_eq!(
+            (names.len(), digest.as_str()),
+            (2231, "2153dd01901680634b4bc936dcb5f8a058c12bfc563fc7a87752c6b546c75f7b")
+        );
     }
 }

