@@ -90,6 +90,19 @@ PHRASES = {
         "w": "旅行前需要知道的事 / 我们的新办公室上周开业了 / 花钱不多也能吃好 / 孩子们很喜欢这个游戏 / 屋顶倒塌无人受伤 / 他以微弱优势赢得比赛 / 为什么你的番茄没有味道 / 海滩婚礼 / 值得攀登的风景 / 她写了三本关于鸟的书 / 我们看到的一些东西 / 请不要喂鸭子 / 当天送达 / 这条船我们造了四年 / 版权归作者所有 / 失踪名画之谜 / 适合走路的鞋 / 节约用水的十种方法 / 全家人的星期天午餐 / 野山羊生活的地方 / 多少钱 / 蜜蜂特写 / 她上学的第一天 / 感谢您的光临",
     },
 }
+# Written after the embedded detector was finished, on other matters: nothing was chosen by looking at these.
+FRESH = {
+    "en": "Rusty bicycle leaning against a brick wall / Grandpa teaching kids to fish / Blue dress with long sleeves / Aerial view of the stadium / Quick guide to better sleep / Two owls on a branch / Company logo on a white background / Traffic jam after the concert / Handmade soap bars / The mayor speaks to reporters / Foggy morning / Broken phone screen repair",
+    "de": "Rostiges Fahrrad an einer Mauer / Opa bringt Kindern das Angeln bei / Blaues Kleid mit langen Ärmeln / Luftaufnahme des Stadions / Kurze Anleitung für besseren Schlaf / Zwei Eulen auf einem Ast / Firmenlogo auf weißem Hintergrund / Stau nach dem Konzert / Handgemachte Seife / Die Bürgermeisterin spricht mit Journalisten / Nebliger Morgen / Handy Display Reparatur",
+    "fr": "Vélo rouillé contre un mur / Papi apprend aux enfants à pêcher / Robe bleue à manches longues / Vue aérienne du stade / Petit guide pour mieux dormir / Deux hiboux sur une branche / Logo de l'entreprise sur fond blanc / Embouteillage après le concert / Savons faits main / Le maire répond aux journalistes / Matin brumeux / Réparation d'écran de téléphone",
+    "es": "Bicicleta oxidada apoyada en un muro / El abuelo enseña a pescar a los niños / Vestido azul de manga larga / Vista aérea del estadio / Guía rápida para dormir mejor / Dos búhos en una rama / Logotipo de la empresa sobre fondo blanco / Atasco después del concierto / Jabones artesanales / La alcaldesa habla con los periodistas / Mañana con niebla / Reparación de pantalla de móvil",
+    "it": "Bicicletta arrugginita contro un muro / Il nonno insegna a pescare ai bambini / Vestito blu a maniche lunghe / Veduta aerea dello stadio / Guida rapida per dormire meglio / Due gufi su un ramo / Logo aziendale su sfondo bianco / Traffico dopo il concerto / Saponi fatti a mano / Il sindaco parla con i giornalisti / Mattina di nebbia / Riparazione schermo del telefono",
+    "pt": "Bicicleta enferrujada encostada no muro / Vovô ensina as crianças a pescar / Vestido azul de manga comprida / Vista aérea do estádio / Guia rápido para dormir melhor / Duas corujas num galho / Logotipo da empresa em fundo branco / Engarrafamento depois do show / Sabonetes artesanais / A prefeita fala com os jornalistas / Manhã de neblina / Conserto de tela de celular",
+    "nl": "Roestige fiets tegen een bakstenen muur / Opa leert kinderen vissen / Blauwe jurk met lange mouwen / Luchtfoto van het stadion / Korte gids voor een betere nachtrust / Twee uilen op een tak / Bedrijfslogo op witte achtergrond / File na het concert / Handgemaakte zeep / De burgemeester spreekt met journalisten / Mistige ochtend / Reparatie van een gebroken scherm",
+    "ru": "Ржавый велосипед у кирпичной стены / Дедушка учит детей рыбачить / Синее платье с длинными рукавами / Стадион с высоты птичьего полёта / Как лучше спать / Две совы на ветке / Логотип компании на белом фоне / Пробка после концерта / Мыло ручной работы / Мэр отвечает журналистам / Туманное утро / Ремонт экрана телефона",
+    "ja": "レンガの壁に立てかけた自転車 / 孫に釣りを教えるおじいさん / 長袖の青いワンピース / 競技場の航空写真 / よく眠るための方法 / 枝にとまる二羽のフクロウ / 白い背景の会社のロゴ / コンサートの後の渋滞 / 手作り石けん / 記者会見する市長 / 霧の朝 / 携帯電話修理",
+    "zh": "靠在砖墙上的旧自行车 / 爷爷教孩子钓鱼 / 蓝色长袖连衣裙 / 体育场航拍图 / 改善睡眠小指南 / 树枝上的两只猫头鹰 / 白色背景的公司标志 / 音乐会后的交通堵塞 / 手工皂 / 市长对记者讲话 / 有雾的早晨 / 手机屏幕维修",
+}
 LANGUAGES = list(PHRASES)
 # Languages that the embedded detector does not know: what it says of them is reported too.
 OUTSIDE = {

@@ -11,6 +11,7 @@ const COMMANDS: [&[&str]; 23] = [
     &["init"],
     &["check"],
     &["filter"],
+    &["language"],
     &["embed"],
     &["dedup"],
     &["cluster"],

@@ -10,6 +10,7 @@ pub(crate) fn validate_step(options: &StepOptions) -> Result<()> {
                 return fail("`where` is empty".into());
             }
         }
+        StepOptions::Language(_) => {}
         StepOptions::Embed(embed) => embed.validate()?,
         StepOptions::Dedup(dedup) => {
             not_empty(&dedup.epsilon, "epsilon")?;

@@ -5,6 +5,7 @@
 mod checks;
 mod embed;
 mod error;
+mod language;
 mod options;
 mod progress;
 mod recipe;
@@ -13,6 +14,7 @@ mod uid;
 
 pub use embed::{EmbedOptions, EncoderDevice, EncoderDtype, PixelMode, What};
 pub use error::{Error, ErrorKind, Result, did_you_mean, name_hint};
+pub use language::LanguageOptions;
 pub use options::*;
 pub use progress::{Cancel, Progress, Silent};
 pub use recipe::{InputOptions, OutputOptions, Recipe, StepOptions, StepSpec};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    ClusterOptions, DedupOptions, EmbedOptions, Error, FilterOptions, PruneOptions, Result,
+    ClusterOptions, DedupOptions, EmbedOptions, Error, FilterOptions, LanguageOptions, PruneOptions, Result,
     checks::{embeddings_differ, validate_step},
     name_hint,
 };
@@ -66,6 +66,8 @@ impl Default for OutputOptions {
 pub enum StepOptions {
     /// `kind = "filter"`.
     Filter(FilterOptions),
+    /// `kind = "language"`.
+    Language(LanguageOptions),
     /// `kind = "embed"`.
     Embed(EmbedOptions),
     /// `kind = "dedup"`.
@@ -77,13 +79,14 @@ pub enum StepOptions {
 }
 
 /// Kinds of steps that a recipe may name.
-const KINDS: [&str; 5] = ["filter", "embed", "dedup", "cluster", "prune"];
+const KINDS: [&str; 6] = ["filter", "language", "embed", "dedup", "cluster", "prune"];
 
 impl StepOptions {
     /// The kind, as the recipe writes it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Filter(_) => "filter",
+            Self::Language(_) => "language",
             Self::Embed(_) => "embed",
             Self::Dedup(_) => "dedup",
             Self::Cluster(_) => "cluster",
@@ -267,6 +270,7 @@ fn parse_step(value: toml::Value, index: usize) -> Result<StepSpec> {
     let value = toml::Value::Table(table);
     let options = match kind.as_str() {
         "filter" => StepOptions::Filter(section(value, &place)?),
+        "language" => StepOptions::Language(section(value, &place)?),
         "embed" => StepOptions::Embed(section::<EmbedOptions>(value, &place)?.resolved()),
         "dedup" => StepOptions::Dedup(section(value, &place)?),
         "cluster" => StepOptions::Cluster(section(value, &place)?),

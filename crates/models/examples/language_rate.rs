@@ -1,5 +1,6 @@
 //! Captions a second of a language detector on one thread: `language_rate MODEL|embedded CAPTIONS [ROUNDS [ANSWERS]]`. CAPTIONS has one text
 //! per line. Prints one JSON object, and writes label and probability of each line to ANSWERS; `bench/language.py` runs it beside lingua and fastText.
+#![allow(clippy::print_stdout)]
 use cribble_models::language::{Detector, Prediction, Scratch};
 use std::{fmt::Write as _, fs, time::Instant};
 

@@ -38,12 +38,19 @@ const MODELS: [&str; 9] = [
 ];
 
 /// Every answer as fastText gave it. Returns how many texts had one.
-fn agrees(model: &LanguageModel, texts: &[String], answers: &Value, scratch: &mut Scratch, name: &str) -> usize {
+fn agrees(
+    model: &LanguageModel,
+    texts: &[String],
+    answers: &Value,
+    scratch: &mut Scratch,
+    name: &str,
+) -> usize {
     let answers: Vec<Option<(String, f32)>> = serde_json::from_value(answers.clone()).unwrap();
     assert_eq!(answers.len(), texts.len());
     for (text, answer) in texts.iter().zip(&answers) {
         let found = model.predict(text, scratch);
-        let found = found.map(|Prediction { label, probability }| (model.labels()[label].clone(), probability));
+        let found =
+            found.map(|Prediction { label, probability }| (model.labels()[label].clone(), probability));
         let shown: String = text.chars().take(60).collect();
         assert_eq!(
             found.as_ref().map(|(label, _)| label),
@@ -90,10 +97,7 @@ fn line_breaks_are_spaces() {
     assert_eq!(model.predict("le vieux pêcheur\nsur le port\r\n", scratch), one);
     assert_eq!(model.labels()[one.unwrap().label], "fr");
     let detector = Detector::embedded();
-    assert_eq!(
-        detector.predict("le vieux\npêcheur", scratch),
-        detector.predict("le vieux pêcheur", scratch)
-    );
+    assert_eq!(detector.predict("le vieux\npêcheur", scratch), detector.predict("le vieux pêcheur", scratch));
 }
 
 #[test]
@@ -143,7 +147,7 @@ fn what_is_no_model_is_refused_with_its_name_and_a_cure() {
     let end = bytes.len();
     bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     let error = from_bytes(&bytes).unwrap_err().to_string();
-    assert!(error.contains("the output matrix has values that are not finite") || error.contains("output matrix has values that are not finite"), "{error}");
+    assert!(error.contains("output matrix has values that are not finite"), "{error}");
 }
 
 #[test]
@@ -201,7 +205,8 @@ fn the_embedded_detector_knows_ten_languages_of_captions() {
     let detector = Detector::embedded();
     let mut scratch = Scratch::default();
     let (mut right, mut all) = (0, 0);
-    for (language, text) in expected["languages"].as_array().unwrap().iter().zip(strings(&expected["texts"])) {
+    for (language, text) in expected["languages"].as_array().unwrap().iter().zip(strings(&expected["texts"]))
+    {
         let Some(language) = language.as_str() else { continue };
         let found = detector.predict(&text, &mut scratch);
         right += usize::from(detector.labels()[found.label] == language);

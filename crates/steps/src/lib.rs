@@ -1,7 +1,8 @@
-//! The steps: filter, embed, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
+//! The steps: filter, language, embed, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
 //! columns that they write.
 #![warn(missing_docs)]
 mod best_column;
+mod captions;
 mod centroids;
 mod cluster;
 mod dedup;
@@ -10,6 +11,7 @@ mod embedding;
 mod figures;
 mod filter;
 mod images;
+mod language;
 mod order;
 #[cfg(test)]
 mod parity;
@@ -29,6 +31,7 @@ pub fn build(recipe: &Recipe) -> Result<Vec<Box<dyn Step>>> {
         .map(|(index, spec)| {
             let step: Result<Box<dyn Step>> = match &spec.options {
                 StepOptions::Filter(options) => filter::Filter::new(options).map(|step| Box::new(step) as _),
+                StepOptions::Language(options) => Ok(Box::new(language::Language::new(options.clone())) as _),
                 StepOptions::Embed(options) => Ok(Box::new(embed::Embed::new(options.clone())) as _),
                 StepOptions::Dedup(options) => Ok(Box::new(dedup::Dedup::new(options.clone())) as _),
                 StepOptions::Cluster(options) => Ok(Box::new(cluster::Cluster::new(options.clone())) as _),

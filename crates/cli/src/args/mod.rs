@@ -5,6 +5,7 @@ mod embed;
 mod export;
 mod global;
 mod inspect;
+mod language;
 mod reshard;
 mod run;
 mod subset;
@@ -15,6 +16,7 @@ pub use embed::EmbedArgs;
 pub use export::{ExportArgs, ExportFormat};
 pub use global::{ColorWhen, GlobalArgs, ProgressMode};
 pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
+pub use language::LanguageArgs;
 pub use reshard::{Keys, ReshardArgs};
 pub use run::{RunArgs, RunningArgs, TaskArgs};
 pub use subset::{SubsetArgs, SubsetCommand};
@@ -52,6 +54,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Keep the rows for which a SQL condition is true
     Filter(FilterArgs),
+    /// Say which language each caption is in
+    Language(LanguageArgs),
     /// Turn images and captions into vectors with a CLIP-like model, in this process
     Embed(EmbedArgs),
     /// Drop exact and semantic duplicates

@@ -2,7 +2,7 @@
 use cribble_core::{OutputOptions, Recipe, Result, StepOptions, StepSpec};
 
 use crate::{
-    args::{ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, PruneArgs, VerbArgs},
+    args::{ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, LanguageArgs, PruneArgs, VerbArgs},
     commands::run::show,
     session::{self, Job},
     settings::Settings,
@@ -11,6 +11,11 @@ use crate::{
 /// `filter`.
 pub fn filter(settings: &Settings, args: &FilterArgs) -> Result<u8> {
     verb(settings, "filter", &args.verb, vec![args.options()?])
+}
+
+/// `language`.
+pub fn language(settings: &Settings, args: &LanguageArgs) -> Result<u8> {
+    verb(settings, "language", &args.verb, vec![args.options()])
 }
 
 /// `embed`.

@@ -35,6 +35,9 @@ impl Detector {
     /// writes (Polish, Czech, Ukrainian, Persian ...). A language in Latin letters that is not in the list and has few letters of its own
     /// (Finnish, Danish, Indonesian) is taken for one of the list, often with a probability of 0.9: use [`Detector::open`] where that matters.
     ///
+    /// Right on 99.1 % of 10,000 captions in ten languages that were looked at while it was made, and on 113 of 120 that were written afterwards
+    /// (lingua's Python package, with all its languages: 98.5 % and 114).
+    ///
     /// whichlang gives no scores. For Latin letters the probability says how far the halves of the text agree with the whole: 0.99 where both do,
     /// 0.9 where one does or there is one word, 0.6 where none does or a letter is foreign. `bench/language.py` prints what share was right of each.
     #[must_use]

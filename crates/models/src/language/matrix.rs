@@ -116,7 +116,7 @@ impl Quantiser {
                  its rows have {columns} values"
             )));
         }
-        let size = columns.checked_mul(CENTROIDS).unwrap_or(usize::MAX);
+        let size = columns.saturating_mul(CENTROIDS);
         Ok(Self { dimensions, pieces, width, centroids: reader.floats(size, what)? })
     }
 

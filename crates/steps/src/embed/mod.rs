@@ -28,12 +28,13 @@ use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOut
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    captions::caption_column,
     images::{build_index, tars},
     values::from_value,
 };
 
-/// Columns that hold a caption, best first.
-const CAPTIONS: [&str; 6] = ["text", "caption", "txt", "TEXT", "CAPTION", "alt_text"];
+/// What a recipe can say to need no captions.
+const WITHOUT_TEXT: &str = "what = [\"image\"]";
 /// Column with the number of tokens that did not fit.
 const TOKENS_CUT: &str = "tokens_cut";
 
@@ -189,43 +190,9 @@ impl Embed {
                 )
             })?),
         };
-        Ok(Plan { image, text: if text { Some(self.caption_column(context)?) } else { None } })
-    }
-
-    fn caption_column(&self, context: &StepContext<'_>) -> Result<String> {
-        let schema = context.schema()?;
-        let is_text = |field: &Field| {
-            matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-        };
-        let texts: Vec<&str> = schema
-            .fields()
-            .iter()
-            .filter(|field| is_text(field) && field.name() != "uid")
-            .map(|field| field.name().as_str())
-            .collect();
-        let wanted = &self.options.text;
-        if !wanted.is_empty() {
-            return match (texts.contains(&wanted.as_str()), schema.field_with_name(wanted)) {
-                (true, _) => Ok(wanted.clone()),
-                (false, Ok(field)) => Err(Error::usage(format!(
-                    "text = \"{wanted}\": the column is {}, not text",
-                    field.data_type()
-                ))
-                .with_hint(name_hint(wanted, texts.iter().copied()))),
-                (false, Err(_)) => Err(Error::usage(format!("text = \"{wanted}\": there is no such column"))
-                    .with_hint(name_hint(wanted, texts.iter().copied()))),
-            };
-        }
-        CAPTIONS.into_iter().find(|name| texts.contains(name)).map(Into::into).ok_or_else(|| {
-            Error::usage(format!("no column with captions was found: none of {}", CAPTIONS.join(", ")))
-                .with_hint(if texts.is_empty() {
-                    "there is no column with text; what = [\"image\"] embeds images alone".into()
-                } else {
-                    format!(
-                        "set text = \"…\" (--text-column) to one of {}, or what = [\"image\"]",
-                        texts.join(", ")
-                    )
-                })
+        Ok(Plan {
+            image,
+            text: if text { Some(caption_column(context, &self.options.text, WITHOUT_TEXT)?) } else { None },
         })
     }
 

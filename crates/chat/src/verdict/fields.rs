@@ -1,0 +1,83 @@
+//! What a reply says beside its verdict: reason, title, category, language, flags.
+use super::{
+    Reading,
+    names::{self, Name},
+    text::{bare_line, split},
+    words,
+};
+
+/// Flags that may be fields of their own in JSON.
+const KNOWN_FLAGS: &[&str] =
+    &["repetitive", "placeholder_text", "placeholder", "adult", "nsfw", "watermark", "watermarked"];
+
+/// Takes reason, title, category, language and flags from lines `name: value`, and from headings with lines under them.
+pub fn fields(text: &str, reading: &mut Reading) {
+    let mut open: Option<(Name, String)> = None;
+    for line in text.lines() {
+        let clean = bare_line(line);
+        let (left, right) = split(clean).unwrap_or((clean, ""));
+        let named = names::name(&words::tokens(left)).map(|(name, _)| name);
+        let is_heading = right.trim_matches(['*', ' ', '_']).is_empty();
+        // Without a separator only a heading is a label; "because" and the like begin sentences.
+        let is_name =
+            named.is_some() && (split(clean).is_some() || line.trim_start().starts_with(['#', '*']));
+        if let (Some(name), true) = (named, is_name) {
+            if let Some((name, text)) = open.take() {
+                set_field(reading, name, &text);
+            }
+            let value = if is_heading { String::new() } else { right.to_string() };
+            open = Some((name, value));
+        } else if let Some((_, text)) = &mut open {
+            text.push('\n');
+            text.push_str(line);
+        }
+    }
+    if let Some((name, text)) = open {
+        set_field(reading, name, &text);
+    }
+}
+
+/// Sets a field that is not set yet. Titles, categories and languages are one line.
+pub fn set_field(reading: &mut Reading, name: Name, text: &str) {
+    let is_mark = |sign: char| {
+        sign.is_whitespace() || matches!(sign, '*' | '`' | '"' | '“' | '”' | '_' | '#' | ',' | '|')
+    };
+    let text = text.trim_matches(is_mark);
+    if text.is_empty() {
+        return;
+    }
+    let line = || Some(text.lines().next().unwrap_or(text).trim_matches(is_mark).to_string());
+    match name {
+        Name::Reason if reading.reason.is_none() => reading.reason = Some(text.to_string()),
+        Name::Title if reading.title.is_none() => reading.title = line(),
+        Name::Category if reading.category.is_none() => reading.category = line(),
+        Name::Language if reading.language.is_none() => reading.language = line(),
+        Name::Flags => text
+            .lines()
+            .flat_map(|line| line.split([',', ';']))
+            .for_each(|flag| add_flag(flag, &mut reading.flags)),
+        _ => {}
+    }
+}
+
+/// Whether the name of a JSON field is a flag that our prompts ask for.
+pub fn is_flag(name: &str) -> bool {
+    KNOWN_FLAGS.contains(&flag(name).as_str())
+}
+
+pub fn add_flag(name: &str, into: &mut Vec<String>) {
+    let flag = flag(name);
+    if !matches!(flag.as_str(), "" | "none" | "n_a" | "no" | "null" | "no_flags" | "no_issues")
+        && !into.contains(&flag)
+    {
+        into.push(flag);
+    }
+}
+
+fn flag(name: &str) -> String {
+    let words: Vec<String> = words::tokens(&name.replace('_', " "))
+        .into_iter()
+        .filter(|word| word.chars().any(char::is_alphanumeric))
+        .collect();
+    words.join("_")
+}

@@ -1,0 +1,43 @@
+//! The column with the captions, found or named: for every step that reads text.
+use arrow::datatypes::{DataType, Field};
+use cribble_core::{Error, Result, name_hint};
+use cribble_pipeline::StepContext;
+
+/// Names that captions have in the wild, first choice first.
+const NAMES: [&str; 6] = ["text", "caption", "txt", "TEXT", "CAPTION", "alt_text"];
+
+/// The column `wanted`, or the first known name that there is where that is empty. `without` is what a recipe could say to need none.
+pub fn caption_column(context: &StepContext<'_>, wanted: &str, without: &str) -> Result<String> {
+    let schema = context.schema()?;
+    let is_text = |field: &Field| {
+        matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    };
+    let texts: Vec<&str> = schema
+        .fields()
+        .iter()
+        .filter(|field| is_text(field) && field.name() != "uid")
+        .map(|field| field.name().as_str())
+        .collect();
+    if !wanted.is_empty() {
+        return match (texts.contains(&wanted), schema.field_with_name(wanted)) {
+            (true, _) => Ok(wanted.into()),
+            (false, Ok(field)) => Err(Error::usage(format!(
+                "text = \"{wanted}\": the column is {}, not text",
+                field.data_type()
+            ))
+            .with_hint(name_hint(wanted, texts.iter().copied()))),
+            (false, Err(_)) => Err(Error::usage(format!("text = \"{wanted}\": there is no such column"))
+                .with_hint(name_hint(wanted, texts.iter().copied()))),
+        };
+    }
+    NAMES.into_iter().find(|name| texts.contains(name)).map(Into::into).ok_or_else(|| {
+        let or = if without.is_empty() { String::new() } else { format!(", or {without}") };
+        Error::usage(format!("no column with captions was found: none of {}", NAMES.join(", "))).with_hint(
+            if texts.is_empty() {
+                format!("there is no column with text{or}")
+            } else {
+                format!("set text = \"…\" (--text-column) to one of {}{or}", texts.join(", "))
+            },
+        )
+    })
+}
