@@ -14,10 +14,9 @@ mod shard;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use cribble_core::{
     Details, EmbedDetails, EmbedOptions, EncoderDevice, EncoderDtype, Error, ErrorKind, Result, What,
-    name_hint,
 };
 use cribble_io::{
     npy::ElementType,
