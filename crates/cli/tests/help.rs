@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 24] = [
     &[],
     &["run"],
     &["demo"],
