@@ -156,7 +156,7 @@ fn pairs_that_do_not_fit_are_refused_by_name() {
     }
     let dataset = open(root).unwrap();
     assert_eq!((dataset.layout().kind, dataset.arrays().len()), (LayoutKind::Parquet, 0));
-    assert!(dataset.notes()[0].contains("no arrays"));
+    assert!(dataset.notes()[0].contains("no embeddings"));
 }
 
 #[test]

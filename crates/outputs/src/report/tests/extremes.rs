@@ -167,7 +167,7 @@ fn details() -> impl Strategy<Value = Details> {
                 images: count,
                 texts: count / 2,
                 captions_cut: count,
-                mean_score: Some(mean),
+                mean_score: Some(mean).filter(|mean| mean.is_finite()),
                 scores,
                 embeddings,
             })
