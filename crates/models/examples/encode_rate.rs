@@ -1,5 +1,6 @@
 //! Images (and texts) that a model encodes in a second, preprocessing left out: `encode_rate MODEL [THREADS [ROUNDS [DTYPE]]]`. Prints one
 //! JSON object; `bench/encode.py` runs it beside open_clip and onnxruntime.
+#![allow(clippy::print_stdout)]
 use cribble_models::{Dtype, Model, ModelOptions, Tokens};
 use rayon::prelude::*;
 use std::time::Instant;

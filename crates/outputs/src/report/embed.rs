@@ -40,8 +40,8 @@ fn scores(bins: &[u64]) -> Option<Markup> {
     let largest = bins.iter().copied().max().unwrap_or(1);
     let y = Axis::linear("rows", [0.0, largest as f64], 4, Write::Count);
     let mut stairs = Vec::new();
-    for bin in first..=last {
-        let height = y.place(bins[bin] as f64)?;
+    for (bin, &rows) in bins.iter().enumerate().take(last + 1).skip(first) {
+        let height = y.place(rows as f64)?;
         stairs.extend([(x.place(edge(bin))?, height), (x.place(edge(bin + 1))?, height)]);
     }
     let rows = sum(bins.iter());
