@@ -27,7 +27,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = os.environ["RAYON_NUM_THREADS"] = "1"
 
-from common import ROOT, arguments, machine, versions
+from common import ROOT, alternate, arguments, machine, versions
 from language_captions import FRESH, LANGUAGES, OUTSIDE, captions
 
 SIXTEEN = "ar de en es fr hi it ja ko nl pt ru sv tr vi zh".split()
@@ -65,7 +65,7 @@ def run(command, answers):
     """Answer of one process, with the languages that it wrote and its probabilities, where it wrote them."""
     result = json.loads(subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True).stdout)
     lines = [line.split("\t") for line in answers.read_text().splitlines()]
-    return {**result, "found": [line[0] for line in lines], "sure": [line[1] for line in lines if len(line) > 1]}
+    return {**result, "seconds": min(result["seconds"]), "found": [line[0] for line in lines], "sure": [line[1] for line in lines if len(line) > 1]}
 
 
 def big_models(folder):
@@ -96,21 +96,17 @@ def main():
     texts, answers = data / "captions.txt", out / "language.tsv"
     texts.write_text("".join(caption + "\n" for _, caption in rows))
     full, small = big_models(data)
-    ours = lambda model: lambda: run([args.binary, model, texts, 1, answers], answers)
-    theirs = lambda name: lambda: run([sys.executable, __file__, "--peer", name, "--texts", texts, "--answers", answers], answers)
+    ours = lambda model: lambda turn: run([args.binary, model, texts, 1, answers], answers)
+    theirs = lambda name: lambda turn: run([sys.executable, __file__, "--peer", name, "--texts", texts, "--answers", answers], answers)
     sides = {"cribble": ours("embedded"), "lingua": theirs("lingua"), "lingua-16": theirs("lingua-16"), "lingua-10": theirs("lingua-10"),
              "cribble .bin": ours(full), "fasttext .bin": theirs(full), "cribble .ftz": ours(small), "fasttext .ftz": theirs(small)}
     facts = {"title": "language", "machine": machine(), "threads": 1, "work": len(rows), "sides": {},
              "versions": versions(args.cribble, "lingua-language-detector", "fasttext-wheel")}
     print(f"{len(rows)} captions, {sum(len(caption) for _, caption in rows) / len(rows):.0f} characters on average; {facts['machine']}; "
           f"1 thread each; {facts['versions']}")
-    best, found = {}, {}
-    for turn in range(args.rounds):
-        for name, side in sides.items():
-            result = side()
-            best[name] = min(best.get(name, float("inf")), *result["seconds"])
-            found[name] = result
-            print(f"  round {turn + 1} {name}: {result['seconds'][0]:.3f} s", file=sys.stderr)
+    results = alternate(args.rounds, sides)
+    best = {name: min(result["seconds"] for result in rounds) for name, rounds in results.items()}
+    found = {name: rounds[-1] for name, rounds in results.items()}
     for name, result in found.items():
         right = Counter(language for (language, _), code in zip(rows, result["found"], strict=True) if code == language)
         each = {language: round(right[language] * len(LANGUAGES) / len(rows), 3) for language in LANGUAGES}
@@ -132,7 +128,7 @@ def main():
     fresh = [(language, text) for language, phrases in FRESH.items() for text in phrases.split(" / ")]
     texts.write_text("".join(text + "\n" for _, text in fresh))
     for name in ("cribble", "lingua", "lingua-16", "lingua-10"):
-        wrong = [f"{text} ({code})" for (language, text), code in zip(fresh, sides[name]()["found"], strict=True) if code != language]
+        wrong = [f"{text} ({code})" for (language, text), code in zip(fresh, sides[name](None)["found"], strict=True) if code != language]
         print(f"{name}: right on {len(fresh) - len(wrong)} of {len(fresh)} fresh captions; wrong: {'; '.join(wrong)}")
     outside = [(language, text) for language, phrases in OUTSIDE.items() for text in phrases.split(" / ")]
     texts.write_text("".join(text + "\n" for _, text in outside))

@@ -137,10 +137,15 @@ def texts(tokenizer, context, encode=None, pad=False):
     return found
 
 
+def least_cosine(one, other):
+    """Of the vectors that two functions give, in pairs."""
+    with torch.no_grad():
+        return (unit(one()) * unit(other())).sum(-1).min().item()
+
+
 def discriminates(what, right, wrong):
     """Fails where a model that is wrong in `what` gives the same vectors: then the fixture would prove nothing."""
-    with torch.no_grad():
-        cosine = (unit(right()) * unit(wrong())).sum(-1).min().item()
+    cosine = least_cosine(right, wrong)
     if cosine > 0.99995:
         raise SystemExit(f"the fixture does not show a wrong {what}: cosine {cosine:.7f}")
     return round(cosine, 6)
@@ -213,45 +218,48 @@ def clip(folder, *, seed, dtype, activation, style, shards=None, towers="both"):
     write(folder, "clip", f"transformers {kind.__name__}, f32", **found)
 
 
-def siglip(folder, *, seed, dtype, gemma, canonical=True):
+def siglip_tokenizer(folder, canonical):
+    """Writes a tokenizer of SigLIP's kind; its size and the reference: the slow one, which alone removes punctuation."""
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
-        vocabulary = tokens.gemma(folder) if gemma else tokens.siglip(folder, scratch, canonical)
-        text = dict(vocab_size=vocabulary, hidden_size=36, intermediate_size=88, num_hidden_layers=2, num_attention_heads=3,
-                    max_position_embeddings=64, projection_size=36)
-        vision = dict(hidden_size=36, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, image_size=40, patch_size=10)
-        config = transformers.SiglipConfig(text_config=text, vision_config=vision)
-        store(folder, draw(transformers.SiglipModel(config), seed), dtype)
-        preprocessing(folder, 40, "siglip")
-        model = transformers.SiglipModel.from_pretrained(folder, dtype=SINGLE).eval()
-        # The reference of SigLIP is the slow tokenizer (it alone removes punctuation), of SigLIP 2 the class that lower-cases.
-        if gemma:
-            tokenizer = transformers.Siglip2Tokenizer.from_pretrained(folder)
-            tokenizer.padding_side = "right"
-        else:
-            tokenizer = transformers.SiglipTokenizer(str(scratch / "spiece.model"))
-        image = lambda pixels: model.vision_model(pixel_values=pixels).pooler_output  # noqa: E731
-        encode = lambda ids: model.text_model(input_ids=ids).pooler_output  # noqa: E731
-        found = texts(tokenizer, 64, encode, pad=True)
-        pixels = noise(3, 40, 40, 1)
+        vocabulary = tokens.siglip(folder, Path(scratch), canonical)
+        return vocabulary, transformers.SiglipTokenizer(str(Path(scratch) / "spiece.model"))
 
-        def wrong():
-            for layer in model.vision_model.encoder.layers:
-                layer.mlp.activation_fn = torch.nn.GELU()
-            return image(pixels)
 
-        record = images(image, [(40, 40)])
-        # tanh GELU and exact GELU are close by nature: the check is that another epsilon or head would not hide below them.
-        with torch.no_grad():
-            near = (unit(image(pixels)) * unit(wrong())).sum(-1).min().item()
-        if not (gemma or canonical):
-            # This one is about its tokenizer alone.
-            for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
-                (folder / name).unlink()
-            del found["embeds"], found["embedded"]
-            return write(folder, "siglip", "transformers SiglipTokenizer (sentencepiece)", texts=found)
-        write(folder, "siglip", "transformers SiglipModel, f32", dim=36, images=record, texts=found, exact_gelu_cosine=round(near, 8),
-              logit_scale=model.logit_scale.exp().item(), logit_bias=model.logit_bias.item())
+def siglip_bare_tokenizer(folder):
+    """A tokenizer alone, without the cleaning in its file."""
+    _, tokenizer = siglip_tokenizer(folder, canonical=False)
+    write(folder, "siglip", "transformers SiglipTokenizer (sentencepiece)", texts=texts(tokenizer, 64, pad=True))
+
+
+def siglip(folder, *, seed, dtype, gemma):
+    if gemma:
+        vocabulary = tokens.gemma(folder)
+        # The reference of SigLIP 2 is the class that lower-cases.
+        tokenizer = transformers.Siglip2Tokenizer.from_pretrained(folder)
+        tokenizer.padding_side = "right"
+    else:
+        vocabulary, tokenizer = siglip_tokenizer(folder, canonical=True)
+    text = dict(vocab_size=vocabulary, hidden_size=36, intermediate_size=88, num_hidden_layers=2, num_attention_heads=3,
+                max_position_embeddings=64, projection_size=36)
+    vision = dict(hidden_size=36, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, image_size=40, patch_size=10)
+    config = transformers.SiglipConfig(text_config=text, vision_config=vision)
+    store(folder, draw(transformers.SiglipModel(config), seed), dtype)
+    preprocessing(folder, 40, "siglip")
+    model = transformers.SiglipModel.from_pretrained(folder, dtype=SINGLE).eval()
+    image = lambda pixels: model.vision_model(pixel_values=pixels).pooler_output  # noqa: E731
+    encode = lambda ids: model.text_model(input_ids=ids).pooler_output  # noqa: E731
+    found = {"images": images(image, [(40, 40)]), "texts": texts(tokenizer, 64, encode, pad=True)}
+    pixels = noise(3, 40, 40, 1)
+
+    def wrong():
+        for layer in model.vision_model.encoder.layers:
+            layer.mlp.activation_fn = torch.nn.GELU()
+        return image(pixels)
+
+    # tanh GELU and exact GELU are close by nature: the check is that another epsilon or head would not hide below them.
+    near = least_cosine(lambda: image(pixels), wrong)
+    write(folder, "siglip", "transformers SiglipModel, f32", dim=36, **found, exact_gelu_cosine=round(near, 8),
+          logit_scale=model.logit_scale.exp().item(), logit_bias=model.logit_bias.item())
 
 
 def dinov2(folder, *, seed, dtype, registers=False, swiglu=False):
@@ -359,7 +367,7 @@ CHECKPOINTS = {
     "open-clip": lambda at: open_clip(at, seed=6, dtype=BRAIN, custom=False, quick=False),
     "open-clip-custom-text": lambda at: open_clip(at, seed=7, dtype=HALF, custom=True, quick=True),
     "siglip": lambda at: siglip(at, seed=8, dtype=HALF, gemma=False),
-    "siglip-bare-tokenizer": lambda at: siglip(at, seed=8, dtype=HALF, gemma=False, canonical=False),
+    "siglip-bare-tokenizer": siglip_bare_tokenizer,
     "siglip2": lambda at: siglip(at, seed=10, dtype=BRAIN, gemma=True),
     "dinov2": lambda at: dinov2(at, seed=11, dtype=SINGLE),
     "dinov2-registers": lambda at: dinov2(at, seed=12, dtype=HALF, registers=True),

@@ -154,6 +154,12 @@ def learn(words, merges):
     return learnt
 
 
+def store(folder, made, settings):
+    """Writes a tokenizer and what its config says of it."""
+    made.save(str(folder / "tokenizer.json"), pretty=False)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+
+
 def clip(folder, merges=90):
     """Byte-level BPE with CLIP's pattern, suffix and whole alphabet, as the tokenizer.json of openai/clip-* has it."""
     suffix = "</w>"
@@ -177,7 +183,6 @@ def clip(folder, merges=90):
     made.normalizer, made.pre_tokenizer, made.decoder = normalizer, split, decoders.ByteLevel()
     made.post_processor = processors.RobertaProcessing(("<|endoftext|>", end), ("<|startoftext|>", start), False, False)
     made.add_special_tokens([AddedToken(token, normalized=False) for token in ("<|startoftext|>", "<|endoftext|>")])
-    made.save(str(folder / "tokenizer.json"), pretty=False)
     settings = {
         "bos_token": "<|startoftext|>",
         "eos_token": "<|endoftext|>",
@@ -186,7 +191,7 @@ def clip(folder, merges=90):
         "model_max_length": 77,
         "tokenizer_class": "CLIPTokenizer",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    store(folder, made, settings)
     return len(ids), start, end
 
 
@@ -261,7 +266,6 @@ def siglip(folder, scratch, canonical):
     made.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always", split=True)
     made.post_processor = processors.TemplateProcessing(single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
     made.add_special_tokens([AddedToken(token, normalized=False, lstrip=True, rstrip=True) for token in ("</s>", "<unk>")])
-    made.save(str(folder / "tokenizer.json"), pretty=False)
     settings = {
         "do_lower_case": True,
         "eos_token": "</s>",
@@ -270,7 +274,7 @@ def siglip(folder, scratch, canonical):
         "model_max_length": 64,
         "tokenizer_class": "SiglipTokenizer",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    store(folder, made, settings)
     return len(pieces)
 
 
@@ -290,7 +294,6 @@ def gemma(folder):
     made.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
     made.post_processor = processors.TemplateProcessing(single="$A <eos>", pair="$A <eos> $B <eos>", special_tokens=[("<eos>", 1)])
     made.add_special_tokens([AddedToken(token, normalized=False) for token in special])
-    made.save(str(folder / "tokenizer.json"), pretty=False)
     settings = {
         "add_bos_token": False,
         "add_eos_token": True,
@@ -302,7 +305,7 @@ def gemma(folder):
         "model_max_length": 64,
         "tokenizer_class": "GemmaTokenizer",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    store(folder, made, settings)
     return len(ids)
 
 
@@ -330,7 +333,6 @@ def bert(folder, length):
     made.decoder = decoders.WordPiece(prefix="##")
     made.enable_truncation(length // 2)
     made.enable_padding(length=length // 2)
-    made.save(str(folder / "tokenizer.json"), pretty=False)
     settings = {
         "cls_token": "[CLS]",
         "sep_token": "[SEP]",
@@ -341,5 +343,5 @@ def bert(folder, length):
         "model_max_length": 512,
         "tokenizer_class": "BertTokenizer",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1))
+    store(folder, made, settings)
     return made.get_vocab_size()

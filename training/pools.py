@@ -9,6 +9,7 @@ import re
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ class Row:
     language: str
     jpeg: bytes
 
-    @property
+    @cached_property
     def colour(self) -> str | None:
         """The main colour that a matched caption names. The truth does not hold it, but every caption template tells it."""
         text = self.caption

@@ -36,18 +36,11 @@ from transformers import CLIPConfig, CLIPModel
 from clip_tokenizer import CONTEXT, END, START, encode, train_tokenizer, trimmed
 from pools import CONCEPTS, NOUNS, Row, held_out, read_pool, squashed
 
-SIDE, PATCH = (
-    96,
-    16,
-)  # pixels of the model's input and of its patches: 36 tokens, which train 1.5 times as fast as 64 x 64 in patches of 8
+# Pixels of the model's input and of its patches: 36 tokens, which train 1.5 times as fast as 64 x 64 in patches of 8.
+SIDE, PATCH = 96, 16
 STORED = 128  # pixels of the cached pictures: the shorter side of the smallest ordinary picture, so that a crop keeps all its detail
-PROMPTS = [
-    "a photo of a {}",
-    "{}",
-    "a {}",
-    "a picture of a {}",
-    "{} stock image",
-]  # short captions, which name the concept alone
+# Short captions, which name the concept alone.
+PROMPTS = ["a photo of a {}", "{}", "a {}", "a picture of a {}", "{} stock image"]
 
 
 # ---- pictures -----------------------------------------------------------------------------------------------------------------------
@@ -189,13 +182,9 @@ def save(model: CLIPModel, tokenizer: Tokenizer, out: Path) -> None:
         "do_convert_rgb": True,
         "do_resize": True,
         "resample": 3,
-    }
-    preprocess |= {
         "size": {"height": SIDE, "width": SIDE},
         "do_center_crop": False,
         "crop_size": {"height": SIDE, "width": SIDE},
-    }
-    preprocess |= {
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,

@@ -2,7 +2,7 @@
 //! `cargo run --release -p cribble-chat --example chat_rate -- [CALLS] [IN_FLIGHT]`
 #![allow(clippy::print_stdout)]
 use cribble_chat::{
-    Cache, Client, Endpoint, Job, Message, Params, Request, Settings,
+    Cache, Client, Endpoint, Job, JobId, Message, Params, Request, Settings,
     testing::{Act, FakeServer},
 };
 use cribble_core::Cancel;
@@ -14,23 +14,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let in_flight = arguments.next().transpose()?.unwrap_or(64) as usize;
     let server = FakeServer::start(|_| Act::Say("Classification: Acceptable".into()))?;
     let folder = std::env::temp_dir().join(format!("chat_rate-{}", std::process::id()));
-    for (name, count) in [("asked", calls), ("from the cache", calls)] {
+    for name in ["asked", "from the cache"] {
         let start = Instant::now();
         let cache = Cache::open(&folder, None)?;
         let opened = start.elapsed();
         let settings = Settings { in_flight, ..Settings::default() };
         let client = Client::new(Endpoint::new(&server.base(), "m")?, settings, cache)?;
-        let jobs = (0..u128::from(count)).map(|id| {
-            let messages = vec![Message::user(format!("Is cluster {id} worth keeping?"))];
-            Job { id, request: Request { messages, params: Params::default() }, votes: 1 }
-        });
+        let jobs = (0..u128::from(calls)).map(|id| job("cluster", id));
         let start = Instant::now();
         let summary = client.run(jobs, &Cancel::new(), |_, _| {});
         let took = start.elapsed().as_secs_f64();
         println!(
             "{name}: {} answers, {in_flight} in flight, {took:.2} s, {:.1} µs each (cache opened in {opened:.0?}); {} connections; {:?}",
             summary.answered,
-            took / count as f64 * 1e6,
+            took / calls as f64 * 1e6,
             server.connections(),
             summary.usage
         );
@@ -41,10 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::new(Endpoint::new(&refusing.base(), "m")?, Settings::default(), cache)?;
     let before = peak_memory();
     let start = Instant::now();
-    let jobs = (0..10_000_000).map(|id| {
-        let messages = vec![Message::user(format!("Is row {id} worth keeping?"))];
-        Job { id, request: Request { messages, params: Params::default() }, votes: 1 }
-    });
+    let jobs = (0..10_000_000).map(|id| job("row", id));
     let summary = client.run(jobs, &Cancel::new(), |_, _| {});
     println!(
         "10 million pending: {} missing after {} calls, {:.1} s; peak memory {before:?} kB before, {:?} kB after",
@@ -55,6 +49,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     std::fs::remove_dir_all(folder)?;
     Ok(())
+}
+
+fn job(what: &str, id: JobId) -> Job {
+    let messages = vec![Message::user(format!("Is {what} {id} worth keeping?"))];
+    Job { id, request: Request { messages, params: Params::default() }, votes: 1 }
 }
 
 /// The most memory that this process has had, in kB, where the system tells.

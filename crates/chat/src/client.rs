@@ -75,7 +75,7 @@ impl Client {
             status: fault.status,
             tries,
             what: self.endpoint.hide(&fault.what),
-            cure: fault.cure.clone(),
+            cure: fault.cure.into(),
         }
     }
 }

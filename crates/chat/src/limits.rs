@@ -118,9 +118,9 @@ impl Limits {
             let now = Instant::now();
             let mut wait =
                 state.paused_until.map_or(Duration::ZERO, |then| then.saturating_duration_since(now));
-            for bucket in [0, 1] {
-                let bucket = if bucket == 0 { &mut state.requests } else { &mut state.tokens };
-                wait = wait.max(bucket.as_mut().map_or(Duration::ZERO, |bucket| bucket.wait(now)));
+            let State { requests, tokens, .. } = &mut *state;
+            for bucket in [requests, tokens].into_iter().flatten() {
+                wait = wait.max(bucket.wait(now));
             }
             if let Some(most) = self.most_cost
                 && state.spent + state.reserved + ask.cost > most
@@ -149,11 +149,9 @@ impl Limits {
         Ok(())
     }
 
-    /// Puts what a call took in the place of what was reserved: tokens of question and answer, or `None` when nothing was used. Returns
-    /// the cost.
-    pub fn settle(&self, ask: Ask, used: Option<(f64, f64)>, answered: bool) -> f64 {
+    /// Puts what a call took in the place of what was reserved: tokens of question and answer. Returns the cost.
+    pub fn settle(&self, ask: Ask, (input, output): (f64, f64), answered: bool) -> f64 {
         let mut state = self.lock();
-        let (input, output) = used.unwrap_or((0.0, 0.0));
         let cost = self.price.map_or(0.0, |price| price.of(input, output));
         state.reserved -= ask.cost;
         state.running -= 1;
@@ -241,11 +239,11 @@ mod tests {
             let third = scope.spawn(|| limits.acquire(ask, &go));
             std::thread::sleep(Duration::from_millis(20));
             assert!(!third.is_finished());
-            assert_eq!(limits.settle(ask, Some((100.0, 4.0)), true), 4.0);
+            assert_eq!(limits.settle(ask, (100.0, 4.0), true), 4.0);
             assert_eq!(third.join().unwrap(), Ok(()));
         });
-        limits.settle(ask, Some((100.0, 10.0)), true);
-        limits.settle(ask, Some((100.0, 10.0)), true);
+        limits.settle(ask, (100.0, 10.0), true);
+        limits.settle(ask, (100.0, 10.0), true);
         assert_eq!(limits.acquire(ask, &go), Err(Denied::TooDear));
         go.store(true, Ordering::SeqCst);
         assert_eq!(limits.acquire(Ask { tokens: 0.0, cost: 0.0 }, &go), Err(Denied::Stopped));

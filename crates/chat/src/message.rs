@@ -62,7 +62,7 @@ pub struct Params {
     pub temperature: Option<f64>,
     /// The longest answer, in tokens.
     pub max_tokens: Option<u32>,
-    /// Seed of the first vote; vote `v` is asked with `seed + v`. With several votes and no seed, `v` itself is sent.
+    /// Seed of the first vote; vote `v` is asked with `seed + v`. Without one, the first vote sends none and vote `v` sends `v`.
     pub seed: Option<u64>,
     /// The JSON that is wanted; left out for an endpoint that answers 400 to it and takes the question without.
     pub schema: Option<Schema>,
@@ -130,7 +130,7 @@ impl Image {
 }
 
 impl Request {
-    /// The body of vote `vote`, of `votes`.
+    /// The body of vote `vote`.
     pub(crate) fn body(&self, model: &str, vote: u32, with_schema: bool) -> Vec<u8> {
         let Params { temperature, max_tokens, seed, schema, extra } = &self.params;
         let messages = self.messages.iter();

@@ -15,7 +15,7 @@ pub(crate) struct Fault {
     /// What the server asked to wait.
     pub wait: Option<Duration>,
     pub what: String,
-    pub cure: String,
+    pub cure: &'static str,
 }
 
 impl Fault {
@@ -28,13 +28,13 @@ impl Fault {
             lost: false,
             wait: None,
             what: what.into(),
-            cure: "look at the server's log and run again: answers that arrived are kept".into(),
+            cure: "look at the server's log and run again: answers that arrived are kept",
         }
     }
 
     /// A fault that the same call will have again.
-    pub fn lasting(status: Option<u16>, what: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self { status, again: false, cure: cure.into(), ..Self::passing(what) }
+    pub fn lasting(status: Option<u16>, what: impl Into<String>, cure: &'static str) -> Self {
+        Self { status, again: false, cure, ..Self::passing(what) }
     }
 
     pub fn lost(mut self) -> Self {
@@ -42,7 +42,7 @@ impl Fault {
         self
     }
 
-    fn stopping(mut self) -> Self {
+    pub fn stopping(mut self) -> Self {
         self.stops = true;
         self
     }
@@ -54,7 +54,7 @@ impl Fault {
             true => format!("answered {status}"),
             false => format!("answered {status}: {beginning}"),
         };
-        let lasting = |cure: &str| Self::lasting(Some(status), what.clone(), cure);
+        let lasting = |cure| Self::lasting(Some(status), what.clone(), cure);
         // A used-up account also answers 429; waiting does not fill it.
         let no_money = status == 402 || (status == 429 && said.contains("insufficient_quota"));
         match status {

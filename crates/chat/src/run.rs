@@ -174,7 +174,7 @@ impl Client {
         if let Err(error) = self.cache.sync() {
             crew.stop(Stop::Cache(error.to_string()));
         }
-        Summary { answered, missing, stop: crew.why(), usage: self.usage() }
+        Summary { answered, missing, stop: crew.why().cloned(), usage: self.usage() }
     }
 }
 
@@ -194,7 +194,7 @@ impl<F: FnMut(JobId, Outcome)> Books<'_, F> {
                 self.crew.stop(Stop::Cancelled);
                 more = false;
             }
-            if let (Some(stop), false) = (self.crew.stopped(), self.waiting.is_empty()) {
+            if let (Some(stop), false) = (self.crew.why(), self.waiting.is_empty()) {
                 for call in self.crew.queue.drain() {
                     self.close_call(call.key, Err(Missing::Stopped(stop.clone())));
                 }
@@ -206,8 +206,8 @@ impl<F: FnMut(JobId, Outcome)> Books<'_, F> {
                     self.crew.cut();
                 }
             }
-            while let Ok(report) = reports.try_recv() {
-                self.close_call(report.0, report.1);
+            while let Ok((key, result)) = reports.try_recv() {
+                self.close_call(key, result);
             }
             if more && self.waiting.len() < window {
                 match jobs.next() {
@@ -216,8 +216,8 @@ impl<F: FnMut(JobId, Outcome)> Books<'_, F> {
                 }
             } else if self.waiting.is_empty() {
                 return (self.answered, self.missing);
-            } else if let Ok(report) = reports.recv_timeout(GLANCE) {
-                self.close_call(report.0, report.1);
+            } else if let Ok((key, result)) = reports.recv_timeout(GLANCE) {
+                self.close_call(key, result);
             }
         }
     }
@@ -247,8 +247,8 @@ impl<F: FnMut(JobId, Outcome)> Books<'_, F> {
                 Ok(None) => {}
                 Err(error) => self.crew.stop(Stop::Cache(error.to_string())),
             }
-            if let Some(stop) = self.crew.stopped() {
-                self.close_vote(place, Err(Missing::Stopped(stop)));
+            if let Some(stop) = self.crew.why() {
+                self.close_vote(place, Err(Missing::Stopped(stop.clone())));
                 continue;
             }
             self.waiting.insert(key, vec![place]);
@@ -280,13 +280,15 @@ impl<F: FnMut(JobId, Outcome)> Books<'_, F> {
         }
         let Some(Open { id, answers, why, .. }) = self.open.remove(&serial) else { return };
         let outcome = match why {
-            None => Outcome::Answered(answers.into_iter().flatten().collect()),
-            Some(why) => Outcome::Missing { answers, why },
+            None => {
+                self.answered += 1;
+                Outcome::Answered(answers.into_iter().flatten().collect())
+            }
+            Some(why) => {
+                self.missing += 1;
+                Outcome::Missing { answers, why }
+            }
         };
-        match outcome {
-            Outcome::Answered(_) => self.answered += 1,
-            Outcome::Missing { .. } => self.missing += 1,
-        }
         (self.sink)(id, outcome);
     }
 }

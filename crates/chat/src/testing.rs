@@ -236,11 +236,9 @@ fn act(mut stream: &TcpStream, shared: &Shared, act: Act) -> std::io::Result<boo
             return Ok(false);
         }
         Act::Short(text) => {
-            let mut longer = completion(&text);
-            let there = longer.len();
-            longer.push_str(&" ".repeat(100));
-            let whole = response(200, &[], &longer);
-            stream.write_all(&whole[..whole.len() - (longer.len() - there)])?;
+            let blanks = " ".repeat(100);
+            let whole = response(200, &[], &(completion(&text) + &blanks));
+            stream.write_all(&whole[..whole.len() - blanks.len()])?;
             return Ok(false);
         }
         Act::Close => return Ok(false),

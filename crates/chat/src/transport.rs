@@ -22,6 +22,7 @@ const LONGEST_BODY: u64 = 64 << 20;
 /// How an endpoint is reached.
 pub(crate) struct Transport {
     config: Config,
+    endpoint: Endpoint,
     address: String,
     key: Option<HeaderValue>,
     timeout: Duration,
@@ -57,7 +58,13 @@ impl Transport {
         }
         let key = endpoint.key.as_ref().map(|key| key.header()).transpose()?;
         let address = format!("{}/chat/completions", endpoint.base);
-        Ok(Self { config: config.build(), address, key, timeout: settings.timeout })
+        Ok(Self {
+            config: config.build(),
+            endpoint: endpoint.clone(),
+            address,
+            key,
+            timeout: settings.timeout,
+        })
     }
 
     /// Connections of their own, which a cancel can cut: [`Agent::shutdown`].
@@ -65,7 +72,7 @@ impl Transport {
         self.config.new_agent()
     }
 
-    /// The text that the server answers with a status of success. Keys are not yet taken out of it, nor out of a fault's text.
+    /// The text that the server answers with a status of success.
     pub fn post(&self, agent: &Agent, body: &[u8]) -> Result<String, Fault> {
         let mut request = agent.post(&self.address).header(header::CONTENT_TYPE, "application/json");
         if let Some(key) = &self.key {
@@ -76,6 +83,8 @@ impl Transport {
         let wait = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|value| retry_after(value, SystemTime::now()));
         let text = response.body_mut().with_config().limit(LONGEST_BODY).lossy_utf8(true).read_to_string();
+        // A server that repeats the key must not bring it into the cache, nor its beginning into a complaint that is cut.
+        let text = text.map(|text| self.endpoint.hide(&text));
         if status.is_success() {
             return text.map_err(|error| self.broken(&error).lost());
         }
@@ -86,12 +95,10 @@ impl Transport {
         let text = error.to_string();
         if text.contains("certificate") || text.contains("InvalidCertificate") {
             let cure = "behind a proxy that opens connections, set SSL_CERT_FILE to its certificate";
-            let fault = Fault::lasting(None, format!("is not trusted ({text})"), cure);
-            return Fault { stops: true, ..fault };
+            return Fault::lasting(None, format!("is not trusted ({text})"), cure).stopping();
         }
         let unreachable = |what: &str| Fault {
-            cure: "start the server, or check the address; then run again: answers that arrived are kept"
-                .into(),
+            cure: "start the server, or check the address; then run again: answers that arrived are kept",
             ..Fault::passing(what)
         };
         match error {
@@ -99,7 +106,7 @@ impl Transport {
                 unreachable("cannot be reached in time")
             }
             ureq::Error::Timeout(_) => Fault {
-                cure: "raise the timeout, or ask for fewer calls in flight or fewer tokens".into(),
+                cure: "raise the timeout, or ask for fewer calls in flight or fewer tokens",
                 ..Fault::passing(format!("did not answer within {:?}", self.timeout)).lost()
             },
             ureq::Error::HostNotFound => unreachable("is a host that is not found"),

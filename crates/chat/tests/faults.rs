@@ -8,21 +8,21 @@ use cribble_chat::{
 };
 use cribble_core::Cancel;
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{Arc, Mutex, atomic::AtomicU64, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 /// The first call for each question fails as `fault` says, the second is answered.
 fn fails_once(fault: impl Fn(usize) -> Act + Send + Sync + 'static) -> FakeServer {
-    let seen_before = Mutex::new(HashMap::<String, usize>::new());
+    let seen_before = Mutex::new(HashSet::<String>::new());
     FakeServer::start(move |seen| {
         let text = seen.text();
         let mut seen_before = seen_before.lock().unwrap();
         let place = seen_before.len();
-        match seen_before.insert(text.clone(), 1) {
-            None => fault(place),
-            Some(_) => Act::Say(format!("echo {text}")),
+        match seen_before.insert(text.clone()) {
+            true => fault(place),
+            false => Act::Say(format!("echo {text}")),
         }
     })
     .unwrap()

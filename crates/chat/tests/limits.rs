@@ -127,12 +127,17 @@ fn usage_is_read_while_a_run_goes_on() {
     });
 }
 
+const SECRET: &str = "sk-test-4f9a77c1d2";
+
+fn with_secret(server: &FakeServer, folder: &Path) -> Endpoint {
+    let path = folder.join("key");
+    std::fs::write(&path, SECRET).unwrap();
+    Endpoint::new(&server.base(), "m").unwrap().with_key(Key::from_file(&path).unwrap())
+}
+
 #[test]
 fn a_key_is_sent_and_is_nowhere_else() {
-    const SECRET: &str = "sk-test-4f9a77c1d2";
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("key");
-    std::fs::write(&path, SECRET).unwrap();
     // A server without manners: it repeats the key in answers, complaints and headers.
     let server = FakeServer::start(|seen| {
         let key = seen.authorization.clone().unwrap_or_default();
@@ -144,7 +149,7 @@ fn a_key_is_sent_and_is_nowhere_else() {
         }
     })
     .unwrap();
-    let endpoint = Endpoint::new(&server.base(), "m").unwrap().with_key(Key::from_file(&path).unwrap());
+    let endpoint = with_secret(&server, folder.path());
     let answers = folder.path().join("answers");
     let cache = Cache::open(&answers, Some(&folder.path().join("shared"))).unwrap();
     let client = Client::new(endpoint, quick(), cache).unwrap();
@@ -166,6 +171,21 @@ fn a_key_is_sent_and_is_nowhere_else() {
         files += grep(&folder, SECRET);
     }
     assert_eq!(files, 2);
+}
+
+#[test]
+fn a_long_complaint_is_not_cut_within_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = FakeServer::start(|seen| {
+        let before = "x".repeat(280 + seen.number as usize);
+        Act::Status(403, Vec::new(), format!("{before}{SECRET}"))
+    })
+    .unwrap();
+    let client = Client::new(with_secret(&server, folder.path()), quick(), Cache::none()).unwrap();
+    for before in 280..300 {
+        let error = client.ask(request("?"), &Cancel::new()).unwrap_err().to_string();
+        assert!(error.contains(&"x".repeat(before)) && !error.contains("sk-t"), "{error}");
+    }
 }
 
 /// Looks for a text in every file of a folder; returns how many it read.

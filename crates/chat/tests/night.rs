@@ -1,7 +1,7 @@
 //! A night that is killed: `kill -9` of a process in the middle, then another that goes on. And the files it leaves.
 #![allow(clippy::unwrap_used)]
 mod common;
-use common::{cache, client, quick, run};
+use common::{cache, client, echo, quick, run};
 use cribble_chat::{
     Cache, CacheKey, Settings,
     testing::{Act, FakeServer},
@@ -78,7 +78,7 @@ fn a_killed_night_goes_on_without_a_repeated_call() {
 
 #[test]
 fn processes_share_a_folder() {
-    let server = FakeServer::start(|seen| Act::Say(format!("echo {}", seen.text()))).unwrap();
+    let server = echo();
     let folder = tempfile::tempdir().unwrap();
     let shared = folder.path().join("shared");
     let runs = ["a", "b", "c"].map(|name| folder.path().join(name));
@@ -99,7 +99,7 @@ fn processes_share_a_folder() {
 
 #[test]
 fn a_torn_tail_is_cut_and_a_damaged_line_is_asked_again() {
-    let server = FakeServer::start(|seen| Act::Say(format!("echo {}", seen.text()))).unwrap();
+    let server = echo();
     let folder = tempfile::tempdir().unwrap();
     run(&client(&server.base(), quick(), cache(folder.path())), 20);
     let files: Vec<PathBuf> =

@@ -3,43 +3,23 @@
 #![allow(clippy::unwrap_used)]
 mod common;
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float32Type;
-use common::Place;
+use common::{Place, tables::step_tables};
 use cribble_core::Uid;
 use cribble_demo::{CaptionKind, Truth};
-use cribble_io::{ArrayReader, RowChoice, SourceFile, TableReader, npy::NpyFile};
-
-const DIM: usize = 128;
 
 /// Score (where the row was embedded) and image vector of every row.
 fn rows(run: &Path) -> HashMap<Uid, (Option<f32>, Vec<f32>)> {
     let mut found = HashMap::new();
-    for entry in fs::read_dir(run.join("steps/02-embed")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|kind| kind != "parquet") {
-            continue;
-        }
-        let table = TableReader::open(&path).unwrap();
-        let uids = table.uids(&RowChoice::All).unwrap();
-        let array = run.join("embeddings/demo_img").join(path.with_extension("npy").file_name().unwrap());
-        let mut reader = ArrayReader::from_npy(
-            "demo_img",
-            &NpyFile::open(SourceFile::open_local(&array).unwrap()).unwrap(),
-        );
-        let mut vectors = vec![0.0; uids.len() * DIM];
-        reader.read_f32(0, &mut vectors).unwrap();
-        let mut row = 0;
-        for batch in table.read(&["clip_score"], &RowChoice::All, 1000).unwrap() {
-            let batch = batch.unwrap();
-            let scores = batch.column(0).as_primitive::<Float32Type>();
-            for at in 0..batch.num_rows() {
-                let score = scores.is_valid(at).then(|| scores.value(at));
-                found.insert(uids[row], (score, vectors[row * DIM..(row + 1) * DIM].to_vec()));
-                row += 1;
-            }
+    for table in step_tables(run, "02-embed") {
+        let (scores, vectors) =
+            (table.column("clip_score").unwrap(), table.vectors(run, "demo_img").unwrap());
+        let scores = scores.as_primitive::<Float32Type>();
+        for (at, (uid, vector)) in table.uids.iter().zip(vectors).enumerate() {
+            found.insert(*uid, (scores.is_valid(at).then(|| scores.value(at)), vector));
         }
     }
     found

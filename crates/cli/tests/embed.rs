@@ -14,9 +14,12 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, StructArray},
     datatypes::{DataType, Field, Float32Type, Int32Type},
 };
-use common::{Place, Ran, assert_same, contents};
+use common::{
+    Place, Ran, assert_same, contents,
+    tables::{step_tables, vectors},
+};
 use cribble_core::Uid;
-use cribble_io::{ArrayReader, RowChoice, SourceFile, TableReader, npy::NpyFile};
+use cribble_io::{RowChoice, TableReader};
 
 /// A checkpoint of the models' own tests, copied into the place so that a test may change it.
 fn model(place: &Place, name: &str) -> String {
@@ -29,16 +32,6 @@ fn model(place: &Place, name: &str) -> String {
         }
     }
     name.to_owned()
-}
-
-fn vectors(path: &Path) -> Vec<Vec<f32>> {
-    let file = NpyFile::open(SourceFile::open_local(path).unwrap()).unwrap();
-    assert_eq!(file.element().name(), "f16");
-    let mut reader = ArrayReader::from_npy("x", &file);
-    let (rows, dim) = (reader.rows() as usize, reader.dim());
-    let mut values = vec![0.0; rows * dim];
-    reader.read_f32(0, &mut values).unwrap();
-    values.chunks(dim).map(<[f32]>::to_vec).collect()
 }
 
 /// One row of a step's table, with its vectors.
@@ -55,35 +48,12 @@ struct Row {
 /// Every row of an embed step, by uid.
 fn rows(run: &Path, step: &str, base: &str) -> BTreeMap<Uid, Row> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(run.join("steps").join(step)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|kind| kind != "parquet") || path.file_stem().unwrap() == "errors" {
-            continue;
-        }
-        let table = TableReader::open(&path).unwrap();
-        let has = |name: &str| table.schema().field_with_name(name).is_ok();
-        let column = |name: &str| -> ArrayRef {
-            let parts: Vec<ArrayRef> = table
-                .read(&[name], &RowChoice::All, 1000)
-                .unwrap()
-                .map(|batch| batch.unwrap().column(0).clone())
-                .collect();
-            arrow::compute::concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<_>>()).unwrap()
-        };
-        let shard = format!("{}.npy", path.file_stem().unwrap().to_str().unwrap());
-        let array = |kind: &str| {
-            let path = run.join(format!("embeddings/{base}_{kind}")).join(&shard);
-            path.exists().then(|| vectors(&path))
-        };
+    for table in step_tables(run, step) {
+        let array = |kind: &str| table.vectors(run, &format!("{base}_{kind}"));
         let (images, texts) = (array("img"), array("txt"));
-        let uids = table.uids(&RowChoice::All).unwrap();
-        let (keep, reason) = (column("keep"), column("reason"));
-        let score = has("clip_score").then(|| column("clip_score"));
-        let cut = has("tokens_cut").then(|| column("tokens_cut"));
-        for array in images.iter().chain(&texts) {
-            assert_eq!(array.len(), uids.len(), "{}", path.display());
-        }
-        for (at, uid) in uids.into_iter().enumerate() {
+        let (keep, reason) = (table.column("keep").unwrap(), table.column("reason").unwrap());
+        let (score, cut) = (table.column("clip_score"), table.column("tokens_cut"));
+        for (at, &uid) in table.uids.iter().enumerate() {
             let (keep, reason) = (keep.as_boolean(), reason.as_string::<i32>());
             found.insert(
                 uid,

@@ -6,36 +6,25 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Float32Type;
-use common::Place;
+use common::{Place, tables::step_tables};
 use cribble_core::Uid;
 use cribble_demo::Truth;
-use cribble_io::{RowChoice, TableReader};
 
 /// Language and probability of every row, by uid.
 fn languages(run: &Path, step: &str) -> BTreeMap<Uid, (Option<String>, Option<f32>)> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(run.join("steps").join(step)).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|kind| kind != "parquet") {
-            continue;
+    for table in step_tables(run, step) {
+        let (language, probability) =
+            (table.column("language").unwrap(), table.column("language_probability").unwrap());
+        let (language, probability) =
+            (language.as_string::<i32>(), probability.as_primitive::<Float32Type>());
+        for (at, uid) in table.uids.iter().enumerate() {
+            let value = (
+                language.is_valid(at).then(|| language.value(at).to_owned()),
+                probability.is_valid(at).then(|| probability.value(at)),
+            );
+            found.insert(*uid, value);
         }
-        let table = TableReader::open(&path).unwrap();
-        let uids = table.uids(&RowChoice::All).unwrap();
-        let mut row = 0;
-        for batch in table.read(&["language", "language_probability"], &RowChoice::All, 1000).unwrap() {
-            let batch = batch.unwrap();
-            let (language, probability) =
-                (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Float32Type>());
-            for at in 0..batch.num_rows() {
-                let value = (
-                    language.is_valid(at).then(|| language.value(at).to_owned()),
-                    probability.is_valid(at).then(|| probability.value(at)),
-                );
-                found.insert(uids[row], value);
-                row += 1;
-            }
-        }
-        assert_eq!(row, uids.len());
     }
     found
 }

@@ -91,7 +91,6 @@ impl TruthWriter {
 }
 
 impl Truth {
-    /// Reads `truth.parquet` of the pool in `dir`. Fails with [`DemoError::Malformed`] on a missing column, a wrong type, an unknown
     /// The truth of the tars alone: rows whose download failed are left out. Twins of an image that is in no tar are twins of the first of
     /// them.
     #[must_use]
@@ -108,6 +107,7 @@ impl Truth {
         self
     }
 
+    /// Reads `truth.parquet` of the pool in `dir`. Fails with [`DemoError::Malformed`] on a missing column, a wrong type, an unknown
     /// word, or text that is no uid.
     pub fn open(dir: &Path) -> Result<Self, DemoError> {
         let path = &dir.join(TRUTH_FILE);

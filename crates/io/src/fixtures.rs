@@ -40,6 +40,20 @@ pub(crate) fn npy_f32(values: &[f32], dim: usize) -> Vec<u8> {
     bytes
 }
 
+/// A tar of members, name and text; its bytes too.
+pub(crate) fn write_tar(path: &Path, members: &[(&str, &str)]) -> Vec<u8> {
+    let mut builder = ::tar::Builder::new(Vec::new());
+    for (name, text) in members {
+        let mut header = ::tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    let bytes = builder.into_inner().unwrap();
+    write(path, &bytes);
+    bytes
+}
+
 pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();

@@ -56,7 +56,7 @@ pub fn attend(heads: Heads, q: Rows<'_>, k: Rows<'_>, v: Rows<'_>, out: &mut [f3
     if q.rows == 0 || k.rows == 0 {
         return;
     }
-    let kernel = Kernel::available(Format::F32)[0];
+    let kernel = Kernel::best(Format::F32);
     let scale = 1.0 / (head_dim as f32).sqrt();
     scratch.scores.resize(q.rows * k.rows, 0.0);
     scratch.mixed.resize(q.rows * head_dim, 0.0);

@@ -1,15 +1,9 @@
 //! The image half of a model: a vision transformer, whatever the family, and how its pixels are prepared.
-use crate::nn::{AttentionHead, Block, Buffers, Norm, Patches};
+use crate::nn::{
+    AttentionHead, BUFFERS, Block, Buffers, Norm, Patches, ROWS, normalise, project, scratch_bytes,
+};
 use cribble_math::matrix::Matrix;
 use cribble_pixels::Preprocess;
-use std::cell::RefCell;
-
-/// Rows (tokens of all images) that go through a block together: enough to feed the kernels, few enough for the second-level caches.
-const ROWS: usize = 512;
-
-thread_local! {
-    pub(crate) static BUFFERS: RefCell<Buffers> = RefCell::default();
-}
 
 /// How tokens become one vector.
 #[derive(Debug)]
@@ -45,8 +39,7 @@ impl ImageTower {
 
     /// Bytes of scratch that one thread needs beside the pixels and the vectors.
     pub fn scratch_bytes(&self) -> usize {
-        // x, patches, normed, mixed and the widest layer, with its narrow copy; measured by the tests of memory in `steps`.
-        ROWS.max(self.tokens()) * self.width * 4 * 12
+        scratch_bytes(ROWS.max(self.tokens()), self.width)
     }
 
     fn tokens(&self) -> usize {
@@ -102,33 +95,5 @@ impl ImageTower {
                 head.apply(&x, tokens, &mut out[from..], buffers);
             }
         }
-    }
-}
-
-/// Appends rows to `out`, projected where there is a projection.
-pub(crate) fn project(
-    projection: Option<&Matrix>,
-    rows: Vec<f32>,
-    out: &mut Vec<f32>,
-    buffers: &mut Buffers,
-) {
-    match projection {
-        None => out.extend(rows),
-        Some(matrix) => {
-            let from = out.len();
-            out.resize(from + rows.len() / matrix.inputs() * matrix.outputs(), 0.0);
-            matrix.multiply(&rows, &mut out[from..], &mut buffers.matrix);
-        }
-    }
-}
-
-/// To unit length; a vector without direction (zero, not finite) becomes zero.
-pub(crate) fn normalise(vector: &mut [f32]) {
-    let squares: f64 = vector.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
-    let by = 1.0 / squares.sqrt();
-    if by.is_finite() && by > 0.0 {
-        vector.iter_mut().for_each(|value| *value = (f64::from(*value) * by) as f32);
-    } else {
-        vector.fill(0.0);
     }
 }

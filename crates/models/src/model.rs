@@ -97,10 +97,7 @@ impl Model {
     /// # Errors
     /// What is missing, of another shape, or of an architecture that we do not have, by name.
     pub fn open(name: &str, options: &ModelOptions) -> Result<Self> {
-        let source = Source::open(name, options.offline)?;
-        let plan = families::plan(&source)?;
-        let weights = Weights::open(&source, plan.family.layout())?;
-        let identity = identity(&source, &plan, &weights, options)?;
+        let Checkpoint { source, plan, weights, identity } = Checkpoint::read(name, options)?;
         let towers = families::load(&source, &plan, &weights, identity.dtype)?;
         Ok(Self { identity, towers })
     }
@@ -111,10 +108,7 @@ impl Model {
     /// # Errors
     /// As [`Model::open`], but for the shapes of tensors.
     pub fn identify(name: &str, options: &ModelOptions) -> Result<Identity> {
-        let source = Source::open(name, options.offline)?;
-        let plan = families::plan(&source)?;
-        let weights = Weights::open(&source, plan.family.layout())?;
-        identity(&source, &plan, &weights, options)
+        Ok(Checkpoint::read(name, options)?.identity)
     }
 
     /// What decides the vectors.
@@ -159,6 +153,24 @@ impl Model {
     /// What the model adds then (SigLIP).
     pub fn logit_bias(&self) -> Option<f32> {
         self.towers.logit_bias
+    }
+}
+
+/// A checkpoint of which everything but the tensors is read.
+struct Checkpoint {
+    source: Source,
+    plan: families::Plan,
+    weights: Weights,
+    identity: Identity,
+}
+
+impl Checkpoint {
+    fn read(name: &str, options: &ModelOptions) -> Result<Self> {
+        let source = Source::open(name, options.offline)?;
+        let plan = families::plan(&source)?;
+        let weights = Weights::open(&source, plan.family.layout())?;
+        let identity = identity(&source, &plan, &weights, options)?;
+        Ok(Self { source, plan, weights, identity })
     }
 }
 

@@ -2,13 +2,9 @@
 //! a caption of nine tokens costs nine rows.
 use crate::{
     ModelError, Result, Tokenizer, Tokens,
-    image_tower::{BUFFERS, normalise, project},
-    nn::{Block, Buffers, Norm},
+    nn::{BUFFERS, Block, Buffers, Norm, ROWS, normalise, project, scratch_bytes},
 };
 use cribble_math::matrix::Matrix;
-
-/// Rows (tokens of all texts) that go through a block together.
-const ROWS: usize = 512;
 
 /// How tokens become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +53,7 @@ impl TextTower {
 
     /// Bytes of scratch that one thread needs beside the tokens and the vectors.
     pub fn scratch_bytes(&self) -> usize {
-        (ROWS + self.context()) * self.width * 4 * 12
+        scratch_bytes(ROWS + self.context(), self.width)
     }
 
     /// Encodes texts to `[n, dim]`, L2-normalised, on the calling thread; a text's vector does not depend on the others.

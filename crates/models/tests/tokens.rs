@@ -22,7 +22,7 @@ fn load(name: &str, kind: TokenizerKind) -> Tokenizer {
     Tokenizer::load(&source, kind).unwrap()
 }
 
-const TOKENIZERS: [&str; 9] = [
+const TOKENIZERS: [&str; 10] = [
     "clip",
     "clip-laion",
     "clip-sharded",
@@ -32,6 +32,7 @@ const TOKENIZERS: [&str; 9] = [
     "siglip",
     "siglip-bare-tokenizer",
     "siglip2",
+    "bert",
 ];
 
 /// The string in which special tokens are spelled out. For SigLIP 1 we read them as text, which is a stated difference.
@@ -41,7 +42,7 @@ const SPELLED_OUT: &str = "</s> <unk> <pad>";
 fn ids_and_cut_tokens_are_the_references() {
     let strings: Vec<String> = serde_json::from_value(json("strings.json")).unwrap();
     let mut compared = 0;
-    for name in TOKENIZERS.into_iter().chain(["bert"]) {
+    for name in TOKENIZERS {
         let expected = &json(&format!("{name}/expected.json"))["texts"];
         let context = expected["context"].as_u64().unwrap() as usize;
         let padded = expected["padded"].as_bool().unwrap();
@@ -51,11 +52,12 @@ fn ids_and_cut_tokens_are_the_references() {
             false => TokenizerKind::cut(context),
         };
         let tokenizer = load(name, kind);
+        let largest = tokenizer.largest_id();
         let (all, cuts) = (expected["ids"].as_array().unwrap(), expected["cut"].as_array().unwrap());
         assert_eq!((all.len(), cuts.len()), (strings.len(), strings.len()));
         for ((text, ids), cut) in strings.iter().zip(all).zip(cuts) {
             let Tokens { ids: found, cut: found_cut } = tokenizer.encode(text).unwrap();
-            assert!(found.len() <= context && found.iter().all(|&id| id <= tokenizer.largest_id()));
+            assert!(found.len() <= context && found.iter().all(|&id| id <= largest));
             if name.starts_with("siglip") && name != "siglip2" && text.starts_with(SPELLED_OUT) {
                 assert!(!found[..found.len() / 2].contains(&tokenizer.id("</s>").unwrap()));
                 continue;

@@ -1,10 +1,20 @@
-//! The column with the captions, found or named: for every step that reads text.
-use arrow::datatypes::{DataType, Field};
+//! The column with the captions, found or named, and its texts: for every step that reads them.
+use arrow::{
+    array::{ArrayRef, AsArray, StringArray},
+    compute::cast,
+    datatypes::{DataType, Field},
+};
 use cribble_core::{Error, Result, name_hint};
 use cribble_pipeline::StepContext;
 
 /// Names that captions have in the wild, first choice first.
 const NAMES: [&str; 6] = ["text", "caption", "txt", "TEXT", "CAPTION", "alt_text"];
+
+/// A column of captions, whatever width of text it has.
+pub fn texts(column: &ArrayRef) -> Result<StringArray> {
+    let column = cast(column, &DataType::Utf8).map_err(|error| Error::input(format!("captions: {error}")))?;
+    Ok(column.as_string().clone())
+}
 
 /// The column `wanted`, or the first known name that there is where that is empty. `without` is what a recipe could say to need none.
 pub fn caption_column(context: &StepContext<'_>, wanted: &str, without: &str) -> Result<String> {

@@ -6,8 +6,7 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Float32Builder, StringBuilder},
-    compute::cast,
+    array::{Array, ArrayRef, Float32Builder, StringBuilder},
     datatypes::{DataType, Field},
 };
 use cribble_core::{Error, LanguageOptions, Result};
@@ -21,7 +20,7 @@ use cribble_pipeline::{
 };
 
 use crate::{
-    captions::caption_column,
+    captions::{caption_column, texts},
     values::{from_value, to_value},
 };
 
@@ -109,9 +108,7 @@ impl Step for Language {
         let mut row = 0;
         for batch in context.columns(shard, &[self.column(context)?], BATCH_ROWS)? {
             context.cancel.check()?;
-            let column = cast(batch?.column(0), &DataType::Utf8)
-                .map_err(|error| Error::input(format!("captions: {error}")))?;
-            let texts = column.as_string::<i32>();
+            let texts = texts(batch?.column(0))?;
             for place in 0..texts.len() {
                 let judged = kept[row] && texts.is_valid(place);
                 let found = judged.then(|| detector.predict(texts.value(place), &mut scratch));

@@ -65,11 +65,10 @@ impl Store {
             let end = end.map_err(io(&path))?;
             files.push(Known { path, file, end });
         }
-        // Of two lines for one question the later one stays. The sort must be stable for that.
+        // Of two lines for one question the later one stays: it comes first, and the sort is stable.
+        found.reverse();
         found.sort_by_key(|&(key, _)| key);
-        found.reverse();
         found.dedup_by_key(|&mut (key, _)| key);
-        found.reverse();
         found.shrink_to_fit();
         let inner = Inner { files, found, fresh: HashMap::new(), own: None };
         Ok(Self { folder: folder.into(), damaged, inner: Mutex::new(inner) })

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc,
     },
@@ -49,7 +49,7 @@ pub struct Crew<'a> {
     pub queue: Queue<Call>,
     agent: Agent,
     stopped: AtomicBool,
-    why: Mutex<Option<Stop>>,
+    why: OnceLock<Stop>,
     /// Calls given up since the last answer.
     in_row: AtomicU32,
 }
@@ -73,7 +73,7 @@ impl<'a> Crew<'a> {
             queue: Queue::new(),
             agent: client.transport.agent(),
             stopped: AtomicBool::new(false),
-            why: Mutex::new(None),
+            why: OnceLock::new(),
             in_row: AtomicU32::new(0),
         }
     }
@@ -84,19 +84,14 @@ impl<'a> Crew<'a> {
 
     /// No further call starts. The first reason counts.
     pub fn stop(&self, why: Stop) {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        let _ = self.why.set(why);
         if !self.stopped.swap(true, Ordering::SeqCst) {
             self.client.limits.wake();
         }
     }
 
-    pub fn why(&self) -> Option<Stop> {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    pub fn stopped(&self) -> Option<Stop> {
-        // The flag first: it is looked at for every job.
-        self.stopped.load(Ordering::SeqCst).then(|| self.why()).flatten()
+    pub fn why(&self) -> Option<&Stop> {
+        self.why.get()
     }
 
     /// Breaks the calls in flight off.
@@ -136,20 +131,18 @@ impl<'a> Crew<'a> {
                 usage.retries += u64::from(call.tries > 1);
             });
             let start = Instant::now();
-            let result = transport.post(&self.agent, &body).and_then(|text| {
-                // A server that repeats the key must not bring it into the cache.
-                Answer::read(&endpoint.hide(&text), start.elapsed().as_secs_f64())
-            });
-            let used = match &result {
-                Ok(answer) => Some((
+            let result = transport
+                .post(&self.agent, &body)
+                .and_then(|text| Answer::read(&text, start.elapsed().as_secs_f64()));
+            let (input, output) = match &result {
+                Ok(answer) => (
                     answer.input_tokens.map_or(guess, |tokens| tokens as f64),
                     answer.output_tokens.map_or(answer.text.len() as f64 / 4.0, |tokens| tokens as f64),
-                )),
-                Err(fault) if fault.lost => Some((guess, 0.0)),
-                Err(_) => None,
+                ),
+                Err(fault) if fault.lost => (guess, 0.0),
+                Err(_) => (0.0, 0.0),
             };
-            let cost = limits.settle(ask, used, result.is_ok());
-            let (input, output) = used.unwrap_or((0.0, 0.0));
+            let cost = limits.settle(ask, (input, output), result.is_ok());
             meter.count(|usage| {
                 usage.in_flight -= 1;
                 usage.answered += u64::from(result.is_ok());
@@ -184,7 +177,12 @@ impl<'a> Crew<'a> {
                 spent: self.client.usage().cost,
             });
         }
-        Step::Done(Err(Missing::Stopped(self.why().unwrap_or(Stop::Cancelled))))
+        self.not_asked()
+    }
+
+    /// The end of a call that the run's end has overtaken.
+    fn not_asked(&self) -> Step {
+        Step::Done(Err(Missing::Stopped(self.why().cloned().unwrap_or(Stop::Cancelled))))
     }
 
     /// What follows a fault: another try later, or the end of this call, or of the run.
@@ -192,10 +190,10 @@ impl<'a> Crew<'a> {
         let Client { settings, limits, meter, .. } = self.client;
         call.faults += 1;
         if fault.again && self.stopped.load(Ordering::SeqCst) {
-            return Step::Done(Err(Missing::Stopped(self.why().unwrap_or(Stop::Cancelled))));
+            return self.not_asked();
         }
-        let too_long = fault.wait.is_some_and(|wait| wait > settings.longest_retry_after);
-        if fault.again && call.faults <= settings.retries && !too_long {
+        let too_long = fault.wait.filter(|&wait| wait > settings.longest_retry_after);
+        if fault.again && call.faults <= settings.retries && too_long.is_none() {
             if let Some(wait) = fault.wait {
                 limits.pause(wait);
             }
@@ -204,7 +202,7 @@ impl<'a> Crew<'a> {
             return Step::Again(Instant::now() + wait);
         }
         let mut error = self.client.error(fault, call.tries);
-        if let (Some(wait), true) = (fault.wait, too_long) {
+        if let Some(wait) = too_long {
             error.what = format!("{} (it asks to wait {} seconds)", error.what, wait.as_secs());
         }
         meter.count(|usage| usage.failed += 1);

@@ -15,18 +15,14 @@ pub fn fields(text: &str, reading: &mut Reading) {
     let mut open: Option<(Name, String)> = None;
     for line in text.lines() {
         let clean = bare_line(line);
-        let (left, right) = split(clean).unwrap_or((clean, ""));
-        let named = names::name(&words::tokens(left)).map(|(name, _)| name);
-        let is_heading = right.trim_matches(['*', ' ', '_']).is_empty();
+        let parts = split(clean);
+        let (left, right) = parts.unwrap_or((clean, ""));
         // Without a separator only a heading is a label; "because" and the like begin sentences.
-        let is_name =
-            named.is_some() && (split(clean).is_some() || line.trim_start().starts_with(['#', '*']));
-        if let (Some(name), true) = (named, is_name) {
-            if let Some((name, text)) = open.take() {
+        let may_be_label = parts.is_some() || line.trim_start().starts_with(['#', '*']);
+        if may_be_label && let Some((name, _)) = names::name(&words::tokens(left)) {
+            if let Some((name, text)) = open.replace((name, right.to_string())) {
                 set_field(reading, name, &text);
             }
-            let value = if is_heading { String::new() } else { right.to_string() };
-            open = Some((name, value));
         } else if let Some((_, text)) = &mut open {
             text.push('\n');
             text.push_str(line);

@@ -22,18 +22,14 @@ pub fn objects(text: &str) -> Vec<(std::ops::Range<usize>, Value)> {
     while let Some(start) = text[at..].find('{').map(|place| at + place) {
         let mut reader = Reader { text, at: start, depth: 0 };
         match reader.value() {
-            Some(value @ Value::Object(_)) if !is_empty(&value) => {
-                found.push((start..reader.at, value));
+            Some(Value::Object(pairs)) if !pairs.is_empty() => {
+                found.push((start..reader.at, Value::Object(pairs)));
                 at = reader.at;
             }
             _ => at = start + 1,
         }
     }
     found
-}
-
-fn is_empty(value: &Value) -> bool {
-    matches!(value, Value::Object(pairs) if pairs.is_empty())
 }
 
 struct Reader<'a> {
@@ -88,7 +84,7 @@ impl Reader<'_> {
         let mut pairs = Vec::new();
         loop {
             self.skip();
-            match self.peek() {
+            let name = match self.peek() {
                 None => break,
                 Some('}') => {
                     self.next();
@@ -98,11 +94,8 @@ impl Reader<'_> {
                     self.next();
                     continue;
                 }
-                Some(_) => {}
-            }
-            let name = match self.peek()? {
-                quote @ ('"' | '\'' | '“' | '‘' | '`') => self.quoted(quote),
-                _ => self.name(),
+                Some(quote @ ('"' | '\'' | '“' | '‘' | '`')) => self.quoted(quote),
+                Some(_) => self.name(),
             };
             self.skip();
             let Some(name) = name else { break };
@@ -111,8 +104,7 @@ impl Reader<'_> {
                 Some(':' | '：' | '=') => drop(self.next()),
                 Some(_) => return None,
             }
-            let value = self.value();
-            match value {
+            match self.value() {
                 Some(value) => pairs.push((name, value)),
                 // Cut: what came before stands.
                 None if self.at >= self.text.len() => break,

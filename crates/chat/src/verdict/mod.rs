@@ -110,13 +110,11 @@ fn from_json(object: &Value, at: usize, evidence: &mut Vec<Evidence>, reading: &
             spaced.push(if sign == '_' { ' ' } else { sign });
         }
         let words = words::tokens(&spaced);
-        let named = names::name(&words);
-        let Some((name, last)) = named else {
+        let Some((name, last)) = names::name(&words) else {
+            let is_flag = fields::is_flag(&spaced);
             match value {
-                Value::Bool(true) if fields::is_flag(&spaced) => {
-                    fields::add_flag(&spaced, &mut reading.flags)
-                }
-                Value::Bool(false) if fields::is_flag(&spaced) => {}
+                Value::Bool(true) if is_flag => fields::add_flag(&spaced, &mut reading.flags),
+                Value::Bool(_) => {}
                 Value::Object(_) => known |= from_json(value, at, evidence, reading),
                 Value::List(values) => {
                     for value in values {
@@ -125,29 +123,30 @@ fn from_json(object: &Value, at: usize, evidence: &mut Vec<Evidence>, reading: &
                 }
                 _ => continue,
             }
-            known |= fields::is_flag(&spaced);
+            known |= is_flag;
             continue;
         };
         known = true;
-        match (name, value) {
-            (Name::Verdict | Name::Perhaps | Name::Question, Value::Object(_)) => {
-                from_json(value, at, evidence, reading);
-            }
-            (Name::Verdict | Name::Perhaps | Name::Question, _) => {
-                let word = match value {
-                    Value::Text(text) => text.clone(),
-                    Value::Bool(value) => value.to_string(),
-                    Value::List(values) => match &values[..] {
-                        [Value::Text(text)] => text.clone(),
-                        _ => continue,
-                    },
+        if let Some(class) = name.class() {
+            let word = match value {
+                Value::Text(text) => text.clone(),
+                Value::Bool(value) => value.to_string(),
+                Value::List(values) => match &values[..] {
+                    [Value::Text(text)] => text.clone(),
                     _ => continue,
-                };
-                let class = if name == Name::Perhaps { Class::Perhaps } else { Class::Labelled };
-                if let Some(sense) = words::value(&words::tokens(&word)) {
-                    evidence.push(Evidence { sense, class, last, at });
+                },
+                Value::Object(_) => {
+                    from_json(value, at, evidence, reading);
+                    continue;
                 }
+                _ => continue,
+            };
+            if let Some(sense) = words::value(&words::tokens(&word)) {
+                evidence.push(Evidence { sense, class, last, at });
             }
+            continue;
+        }
+        match (name, value) {
             (Name::Flags, _) => flags(value, &mut reading.flags),
             (_, Value::Text(text)) => fields::set_field(reading, name, text),
             (Name::Reason, Value::List(values)) => {
@@ -186,7 +185,7 @@ fn settle(evidence: &mut Vec<Evidence>) -> Verdict {
     let agreed = |all: &[Evidence]| all.iter().all(|one| one.sense == all[0].sense).then_some(all[0].sense);
     let sense = agreed(evidence).or_else(|| {
         let last: Vec<Evidence> = evidence.iter().copied().filter(|one| one.last).collect();
-        let ends = !last.is_empty() && evidence.last().is_some_and(|one| one.last);
+        let ends = evidence.last().is_some_and(|one| one.last);
         if ends { agreed(&last) } else { None }
     });
     match sense {

@@ -1,5 +1,8 @@
 //! The labels of a reply: what stands before a colon, over a paragraph, or as a name in JSON.
-use super::words::{Token, is_sign};
+use super::{
+    Class,
+    words::{Token, is_sign},
+};
 
 /// What a label names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +17,17 @@ pub enum Name {
     Category,
     Language,
     Flags,
+}
+
+impl Name {
+    /// How a verdict behind this name is said; `None` where no verdict stands behind it.
+    pub fn class(self) -> Option<Class> {
+        match self {
+            Self::Verdict | Self::Question => Some(Class::Labelled),
+            Self::Perhaps => Some(Class::Perhaps),
+            Self::Reason | Self::Title | Self::Category | Self::Language | Self::Flags => None,
+        }
+    }
 }
 
 const VERDICTS: &[&str] = &[

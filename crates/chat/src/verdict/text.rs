@@ -208,7 +208,7 @@ fn sentences(line: &str) -> Vec<(usize, &str)> {
 /// Collects what a text says for one verdict or the other.
 pub fn evidence(text: &str, into: &mut Vec<Evidence>) {
     let before = into.len();
-    let mut heading: Option<(Name, bool)> = None;
+    let mut heading: Option<(Class, bool)> = None;
     let mut start = 0;
     for line in text.split('\n') {
         let at = start;
@@ -219,21 +219,22 @@ pub fn evidence(text: &str, into: &mut Vec<Evidence>) {
             continue;
         }
         // The line under a heading is its value.
-        if let Some((name, last)) = heading.take()
+        if let Some((class, last)) = heading.take()
             && let Some(sense) = words::value(&tokens)
         {
-            into.push(Evidence { sense, class: class_of(name), last, at });
+            into.push(Evidence { sense, class, last, at });
             continue;
         }
+        let sentences = sentences(clean);
         let mut only_label = true;
-        for (place, sentence) in sentences(clean) {
+        for &(place, sentence) in &sentences {
             only_label &= labelled(sentence, at + place, into, &mut heading);
         }
         if only_label {
             continue;
         }
         bare(&tokens, at, into);
-        for (place, sentence) in sentences(clean) {
+        for (place, sentence) in sentences {
             declared(&words::tokens(sentence), at + place, into);
         }
     }
@@ -268,37 +269,40 @@ fn refuses(tokens: &[Token]) -> bool {
     refused.contains(&verb)
 }
 
-fn class_of(name: Name) -> Class {
-    if name == Name::Perhaps { Class::Perhaps } else { Class::Labelled }
-}
-
 /// A sentence of the form `name: value`, or a heading; whether it was one that is understood.
-fn labelled(sentence: &str, at: usize, into: &mut Vec<Evidence>, heading: &mut Option<(Name, bool)>) -> bool {
+fn labelled(
+    sentence: &str,
+    at: usize,
+    into: &mut Vec<Evidence>,
+    heading: &mut Option<(Class, bool)>,
+) -> bool {
     let sentence = bare_line(sentence);
     let (left, right) = split(sentence).unwrap_or((sentence, ""));
     let (left, value) = (words::tokens(left), words::tokens(right));
     let Some((name, last)) = names::name(&left) else { return false };
-    if !matches!(name, Name::Verdict | Name::Perhaps | Name::Question) {
+    let Some(class) = name.class() else {
         // Another field: a value of its own cannot be the verdict, but for "Category: High Value".
-        if let (Name::Category, [Some(sense), None]) = (name, [exact(&value), None::<Sense>]) {
+        if name == Name::Category
+            && let Some(sense) = exact(&value)
+        {
             into.push(Evidence { sense, class: Class::Perhaps, last, at });
         }
         return true;
-    }
+    };
     let is_heading = value.iter().all(|word| !word.chars().any(char::is_alphanumeric));
     if is_heading {
         // A heading is a label and nothing else; a sentence that has the word, or the verdict already, is none.
         let says = (0..left.len()).any(|at| words::label(&left, at, false).is_some());
         let is_short = left.len() <= 4 || sentence.trim_end().ends_with([':', '：', '*']);
         if is_short && !says && name != Name::Question {
-            *heading = Some((name, last));
+            *heading = Some((class, last));
             return true;
         }
         return false;
     }
     match words::value(&value) {
         Some(sense) => {
-            into.push(Evidence { sense, class: class_of(name), last, at });
+            into.push(Evidence { sense, class, last, at });
             true
         }
         None => false,
@@ -312,17 +316,12 @@ fn exact(tokens: &[Token]) -> Option<Sense> {
     words::label(&tokens, 0, false).filter(|(_, length)| *length == tokens.len()).map(|(sense, _)| sense)
 }
 
-/// A label at the end of a heading without a separator: `Verdict Acceptable`.
-fn exact_tail(tokens: &[Token]) -> Option<Sense> {
-    exact(tokens.get(1..)?)
-}
-
 /// A line that is a label, or begins with one and goes on behind a sign: `Unacceptable - spam`.
 fn bare(tokens: &[Token], at: usize, into: &mut Vec<Evidence>) {
     let Some((sense, length)) = words::label(tokens, 0, false) else {
         // `Verdict Acceptable`, without a separator.
         if names::name(&tokens[..1]).is_some_and(|(name, _)| name == Name::Verdict)
-            && let Some(sense) = exact_tail(tokens)
+            && let Some(sense) = exact(&tokens[1..])
         {
             into.push(Evidence { sense, class: Class::Labelled, last: false, at });
         }
@@ -354,7 +353,7 @@ fn bare(tokens: &[Token], at: usize, into: &mut Vec<Evidence>) {
 fn declared(tokens: &[Token], at: usize, into: &mut Vec<Evidence>) {
     let mut place = 0;
     while place < tokens.len() {
-        let Some((mut sense, length)) = words::label(tokens, place, false) else {
+        let Some((sense, length)) = words::label(tokens, place, false) else {
             place += 1;
             continue;
         };
@@ -365,7 +364,8 @@ fn declared(tokens: &[Token], at: usize, into: &mut Vec<Evidence>) {
             || FOLLOWERS.contains(&next)
             || next == "or"
             || next == "if";
-        let governor = (0..start).rev().take_while(|&before| {
+        // Where the words that govern the label begin.
+        let governors = (0..start).rev().take_while(|&before| {
             let word = &tokens[before];
             words::is_filler(word)
                 || DECLARES.contains(&word.as_str())
@@ -373,8 +373,7 @@ fn declared(tokens: &[Token], at: usize, into: &mut Vec<Evidence>) {
                 || words::is_negation(word)
                 || word == ":"
         });
-        let window: Vec<usize> = governor.collect();
-        let first = window.last().copied().unwrap_or(start);
+        let first = governors.last().unwrap_or(start);
         // The label may begin with its negation: `isn't`, `cannot be considered`.
         let has = |list: &[&str]| tokens[first..end].iter().any(|word| list.contains(&word.as_str()));
         let is_subject = has(SUBJECTS) && has(&["is", "isnt", "its", "falls", "belongs"]);
@@ -387,7 +386,7 @@ fn declared(tokens: &[Token], at: usize, into: &mut Vec<Evidence>) {
         let Some(followed) = words::after(tokens, sense, end).filter(|_| !supposes && next != "?") else {
             continue;
         };
-        sense = match (followed, negated) {
+        let sense = match (followed, negated) {
             (Sense::Good, true) => Sense::Bad,
             (_, true) => Sense::Unclear,
             (sense, false) => sense,

@@ -182,7 +182,7 @@ const NEGATIONS: &[&str] = &[
 pub fn is_filler(word: &str) -> bool {
     // A single letter numbers a choice: `B) Unacceptable`.
     FILLERS.contains(&word)
-        || word.len() == 1 && word.is_ascii() && !is_sign(word)
+        || word.len() == 1 && !is_sign(word)
         || word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -236,9 +236,9 @@ pub fn tokens(text: &str) -> Vec<Token> {
             ',' | '，' | '、' => ",",
             ';' | '；' => ";",
             ':' | '：' | '=' => ":",
-            '/' | '|' | '?' | '？' => {
-                ["/", "|", "?"][usize::from(sign != '/') + usize::from(matches!(sign, '?' | '？'))]
-            }
+            '/' => "/",
+            '|' => "|",
+            '?' | '？' => "?",
             '-' | '–' | '—' | '→' => "-",
             _ => "",
         };

@@ -1,7 +1,7 @@
 //! What the tests of the client share.
 #![allow(dead_code, clippy::unwrap_used)]
 use cribble_chat::{
-    Answer, Cache, Client, Endpoint, Job, JobId, Message, Outcome, Params, Request, Settings, Summary,
+    Cache, Client, Endpoint, Job, JobId, Message, Outcome, Params, Request, Settings, Summary,
     testing::FakeServer,
 };
 use cribble_core::Cancel;
@@ -47,13 +47,6 @@ pub fn run(client: &Client, count: JobId) -> (Summary, HashMap<JobId, Outcome>) 
 pub fn text(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Answered(answers) => &answers[0].text,
-        Outcome::Missing { why, .. } => panic!("missing: {why}"),
-    }
-}
-
-pub fn first(outcome: Outcome) -> Answer {
-    match outcome {
-        Outcome::Answered(mut answers) => answers.swap_remove(0),
         Outcome::Missing { why, .. } => panic!("missing: {why}"),
     }
 }

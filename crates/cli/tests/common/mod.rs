@@ -1,5 +1,7 @@
 //! Small pools, the binary, and folders compared byte for byte.
 #![allow(dead_code)]
+pub mod tables;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -16,6 +16,7 @@ mod x86;
 
 use crate::functions::Activation;
 use half::bf16;
+use std::sync::OnceLock;
 
 /// Outputs of one panel: four 512-bit registers.
 pub const PANEL: usize = 64;
@@ -50,17 +51,25 @@ pub(crate) enum Kernel {
 }
 
 impl Kernel {
-    fn best(format: Format) -> Self {
-        let limit = std::env::var("CRIBBLE_KERNEL").unwrap_or_default();
-        Self::available(format)
-            .into_iter()
-            .find(|kernel| match limit.as_str() {
-                "portable" => *kernel == Self::Portable,
-                #[cfg(target_arch = "x86_64")]
-                "avx2" => matches!(kernel, Self::Avx2 | Self::Portable),
-                _ => true,
+    /// The fastest kernel for a format, as far as `CRIBBLE_KERNEL` (`avx2` or `portable`) allows. Settled once in a process.
+    pub(crate) fn best(format: Format) -> Self {
+        static BEST: OnceLock<[Kernel; 2]> = OnceLock::new();
+        let [f32, bf16] = BEST.get_or_init(|| {
+            let limit = std::env::var("CRIBBLE_KERNEL").unwrap_or_default();
+            [Format::F32, Format::Bf16].map(|format| {
+                let allowed = |kernel: &Self| match limit.as_str() {
+                    "portable" => *kernel == Self::Portable,
+                    #[cfg(target_arch = "x86_64")]
+                    "avx2" => matches!(kernel, Self::Avx2 | Self::Portable),
+                    _ => true,
+                };
+                Self::available(format).into_iter().find(allowed).unwrap_or(Self::Portable)
             })
-            .unwrap_or(Self::Portable)
+        });
+        match format {
+            Format::F32 => *f32,
+            Format::Bf16 => *bf16,
+        }
     }
 
     /// Every kernel that this processor has for a format, fastest first.
@@ -68,7 +77,10 @@ impl Kernel {
         let mut kernels = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if format == Format::Bf16 && has_native_bf16() {
+            if format == Format::Bf16
+                && is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bf16")
+            {
                 kernels.push(Self::Avx512Bf16);
             }
             if is_x86_feature_detected!("avx512f") {
@@ -87,9 +99,7 @@ impl Kernel {
 /// Whether this processor multiplies bfloat16 itself. Elsewhere [`Format::Bf16`] rounds the factors and multiplies them as f32.
 pub fn has_native_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bf16")
-        && !matches!(std::env::var("CRIBBLE_KERNEL").as_deref(), Ok("avx2" | "portable"));
+    return Kernel::best(Format::Bf16) == Kernel::Avx512Bf16;
     #[cfg(not(target_arch = "x86_64"))]
     false
 }

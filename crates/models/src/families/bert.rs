@@ -1,9 +1,9 @@
 //! BERT sentence encoders such as MiniLM, in the layout of sentence-transformers (Reimers and Gurevych, Sentence-BERT): the mean over all
 //! tokens, or the first one where `1_Pooling/config.json` says so.
-use super::{Config, Family, Plan, Towers};
+use super::{Config, Defaults, Family, Plan, Towers};
 use crate::{
     ModelError, Result, TextTower, Tokenizer, TokenizerKind,
-    nn::{Block, BlockShape, Loader, NormPlace, TensorNames},
+    nn::{Block, Loader, NormPlace, TensorNames},
     source::Source,
     text_tower::TextPool,
 };
@@ -11,6 +11,10 @@ use cribble_math::functions::add;
 
 const POOLING: &str = "1_Pooling/config.json";
 const SENTENCES: &str = "sentence_bert_config.json";
+
+/// The defaults of `BertConfig`.
+const DEFAULTS: Defaults =
+    Defaults { width: 768, heads: 12, inner: 3072, activation: "gelu", epsilon: 1e-12 };
 
 pub(super) fn plan(source: &Source, config: Config) -> Result<Plan> {
     if let Some(kind) = config.text("position_embedding_type")?
@@ -58,17 +62,8 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
     let Some(kind) = &plan.tokenizer else {
         return Err(ModelError::Malformed { place: source.describe(), what: "no tokenizer".into() });
     };
-    let width = config.size("hidden_size", 768)?;
-    let shape = BlockShape {
-        width,
-        heads: config.heads("num_attention_heads", 12, width)?,
-        inner: config.size("intermediate_size", 3072)?,
-        activation: config.activation("hidden_act", "gelu")?,
-        causal: false,
-        epsilon: config.number("layer_norm_eps", 1e-12)? as f32,
-        norms: NormPlace::After,
-        gated: false,
-    };
+    let (shape, layers) = config.blocks(DEFAULTS, false, NormPlace::After)?;
+    let width = shape.width;
     let base = if from.weights.has("bert.embeddings.word_embeddings.weight") { "bert." } else { "" };
     let table =
         |name: &str, rows: usize| from.tensor(&format!("{base}embeddings.{name}.weight"), &[rows, width]);
@@ -77,7 +72,6 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
     let types = table("token_type_embeddings", config.size("type_vocab_size", 2)?)?;
     positions.chunks_exact_mut(width).for_each(|position| add(position, &types[..width], None));
     positions.truncate(kind.context * width);
-    let layers = config.size("num_hidden_layers", 12)?;
     let blocks = (0..layers)
         .map(|layer| {
             let at = |name: &str| format!("{base}encoder.layer.{layer}.{name}");

@@ -1,5 +1,5 @@
 //! CLIP in the layout of `transformers` (Radford et al., Learning Transferable Visual Models From Natural Language Supervision).
-use super::{Config, Family, Plan, Towers, preprocess, same_size};
+use super::{Config, Defaults, Family, Plan, Towers, placed, preprocess, same_size};
 use crate::{
     ImageTower, Result, TextTower, Tokenizer, TokenizerKind,
     image_tower::ImageHead,
@@ -8,36 +8,21 @@ use crate::{
     text_tower::TextPool,
 };
 
-/// The sizes of one tower, with the defaults of `CLIPVisionConfig` or `CLIPTextConfig`.
-fn shape(config: &Config, vision: bool) -> Result<(BlockShape, usize)> {
-    let (width, heads, inner) = if vision { (768, 12, 3072) } else { (512, 8, 2048) };
-    let width = config.size("hidden_size", width)?;
-    let shape = BlockShape {
-        width,
-        heads: config.heads("num_attention_heads", heads, width)?,
-        inner: config.size("intermediate_size", inner)?,
-        activation: config.activation("hidden_act", "quick_gelu")?,
-        causal: !vision,
-        epsilon: config.number("layer_norm_eps", 1e-5)? as f32,
-        norms: NormPlace::Before,
-        gated: false,
-    };
-    Ok((shape, config.size("num_hidden_layers", 12)?))
+/// The defaults of `CLIPVisionConfig` and `CLIPTextConfig`.
+const VISION: Defaults =
+    Defaults { width: 768, heads: 12, inner: 3072, activation: "quick_gelu", epsilon: 1e-5 };
+const TEXT: Defaults = Defaults { width: 512, heads: 8, inner: 2048, ..VISION };
+
+fn vision(config: &Config) -> Result<Option<Config>> {
+    config.tower("clip_vision_model", &["clip"], "vision_config")
 }
 
-/// The config of a tower: its own file where the checkpoint is that tower alone.
-fn tower(config: &Config, vision: bool) -> Result<Option<Config>> {
-    let (own, key) =
-        if vision { ("clip_vision_model", "vision_config") } else { ("clip_text_model", "text_config") };
-    match config.text("model_type")?.as_deref() {
-        Some(kind) if kind == own => Ok(Some(config.clone())),
-        Some("clip") => Ok(Some(config.part(key)?.overlaid(&config.part(&format!("{key}_dict"))?))),
-        _ => Ok(None),
-    }
+fn text(config: &Config) -> Result<Option<Config>> {
+    config.tower("clip_text_model", &["clip"], "text_config")
 }
 
 pub(super) fn plan(source: &Source, config: Config) -> Result<Plan> {
-    let (vision, text) = (tower(&config, true)?, tower(&config, false)?);
+    let (vision, text) = (vision(&config)?, text(&config)?);
     let mut files = vec!["config.json"];
     let mut found = None;
     if let Some(vision) = &vision {
@@ -63,21 +48,21 @@ pub(super) fn plan(source: &Source, config: Config) -> Result<Plan> {
 
 pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<Towers> {
     let mut towers = Towers::default();
-    if let (Some(config), Some(preprocess)) = (tower(&plan.config, true)?, &plan.preprocess) {
-        let (shape, layers) = shape(&config, true)?;
+    if let (Some(config), Some(preprocess)) = (vision(&plan.config)?, &plan.preprocess) {
+        let (shape, layers) = config.blocks(VISION, false, NormPlace::Before)?;
         let (size, patch) = (config.size("image_size", 224)?, config.size("patch_size", 32)?);
         let grid = (size / patch) * (size / patch);
         let base = "vision_model";
-        let mut prefix = from.tensor(&format!("{base}.embeddings.class_embedding"), &[shape.width])?;
-        let mut positions =
-            from.tensor(&format!("{base}.embeddings.position_embedding.weight"), &[grid + 1, shape.width])?;
-        let rest = positions.split_off(shape.width);
-        prefix.iter_mut().zip(&positions).for_each(|(class, position)| *class += position);
+        let class = from.tensor(&format!("{base}.embeddings.class_embedding"), &[shape.width])?;
+        let (prefix, positions) = placed(
+            class,
+            from.tensor(&format!("{base}.embeddings.position_embedding.weight"), &[grid + 1, shape.width])?,
+        );
         towers.image = Some(ImageTower {
             preprocess: preprocess.clone(),
             patches: Patches::load(from, &format!("{base}.embeddings.patch_embedding"), patch, shape.width)?,
             prefix,
-            positions: rest,
+            positions,
             // The typing error is theirs.
             before: Some(from.norm(&format!("{base}.pre_layrnorm"), shape.width, shape.epsilon)?),
             blocks: blocks(from, base, &shape, layers)?,
@@ -87,8 +72,8 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
             dim: plan.dim,
         });
     }
-    if let (Some(config), Some(kind)) = (tower(&plan.config, false)?, &plan.tokenizer) {
-        let (shape, layers) = shape(&config, false)?;
+    if let (Some(config), Some(kind)) = (text(&plan.config)?, &plan.tokenizer) {
+        let (shape, layers) = config.blocks(TEXT, true, NormPlace::Before)?;
         let context = config.size("max_position_embeddings", 77)?;
         let base = "text_model";
         // Configs of the first release say 2, which no caption has; there the highest id is the end of the text.
@@ -114,9 +99,7 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
             dim: plan.dim,
         });
     }
-    if from.weights.has("logit_scale") {
-        towers.logit_scale = Some(from.tensor("logit_scale", &[])?[0].exp());
-    }
+    towers.logit_scale = from.scalar("logit_scale", &[])?.map(f32::exp);
     Ok(towers)
 }
 

@@ -1,7 +1,21 @@
 //! A JSON config with typed reads that name file and key, and defaults as `transformers` has them.
-use crate::{ModelError, Result, source::Source};
+use crate::{
+    ModelError, Result,
+    nn::{BlockShape, NormPlace},
+    source::Source,
+};
 use cribble_math::functions::Activation;
 use serde_json::{Map, Value};
+
+/// What a class of transformers' configs has where a file says nothing.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Defaults {
+    pub width: usize,
+    pub heads: usize,
+    pub inner: usize,
+    pub activation: &'static str,
+    pub epsilon: f64,
+}
 
 /// One object of a config file.
 #[derive(Debug, Clone)]
@@ -66,8 +80,36 @@ impl Config {
         Ok(Self { place: self.place.clone(), path: format!("{}{key}.", self.path), values })
     }
 
-    /// Values of `other` that are not null win (`vision_config_dict` of old CLIP configs).
-    pub fn overlaid(mut self, other: &Self) -> Self {
+    /// The config of a tower: the whole file where its model type is `own`, the tower alone; the part `key` where it is one of `both`, with
+    /// what stands in `{key}_dict` (old CLIP configs) over it; `None` for other models.
+    pub fn tower(&self, own: &str, both: &[&str], key: &str) -> Result<Option<Self>> {
+        match self.text("model_type")?.as_deref() {
+            Some(kind) if kind == own => Ok(Some(self.clone())),
+            Some(kind) if both.contains(&kind) => {
+                Ok(Some(self.part(key)?.overlaid(&self.part(&format!("{key}_dict"))?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The shape of the blocks and their number, from the keys that all of transformers' encoders share.
+    pub fn blocks(&self, defaults: Defaults, causal: bool, norms: NormPlace) -> Result<(BlockShape, usize)> {
+        let width = self.size("hidden_size", defaults.width)?;
+        let shape = BlockShape {
+            width,
+            heads: self.heads("num_attention_heads", defaults.heads, width)?,
+            inner: self.size("intermediate_size", defaults.inner)?,
+            activation: self.activation("hidden_act", defaults.activation)?,
+            causal,
+            epsilon: self.number("layer_norm_eps", defaults.epsilon)? as f32,
+            norms,
+            gated: false,
+        };
+        Ok((shape, self.size("num_hidden_layers", 12)?))
+    }
+
+    /// Values of `other` that are not null win.
+    fn overlaid(mut self, other: &Self) -> Self {
         for (key, value) in &other.values {
             if !value.is_null() {
                 self.values.insert(key.clone(), value.clone());

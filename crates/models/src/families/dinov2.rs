@@ -1,6 +1,6 @@
 //! DINOv2 with and without registers, in the layout of `transformers` (Oquab et al., DINOv2; Darcet et al., Vision Transformers Need
 //! Registers). The vector is the class token after the last norm, as `pooler_output` is there.
-use super::{Config, Family, Plan, Towers, preprocess};
+use super::{Config, Family, Plan, Towers, placed, preprocess};
 use crate::{
     ImageTower, ModelError, Result,
     image_tower::ImageHead,
@@ -55,14 +55,14 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
     let trained = config.size("image_size", 224)? / patch;
     let size = preprocess.size();
     let grid = (size.0 / patch, size.1 / patch);
-    let mut class = from.tensor(&format!("{base}embeddings.cls_token"), &[1, 1, width])?;
-    let mut positions =
-        from.tensor(&format!("{base}embeddings.position_embeddings"), &[1, trained * trained + 1, width])?;
-    let patch_positions = positions.split_off(width);
-    class.iter_mut().zip(&positions).for_each(|(class, position)| *class += position);
+    let class = from.tensor(&format!("{base}embeddings.cls_token"), &[1, 1, width])?;
+    let (mut prefix, patch_positions) = placed(
+        class,
+        from.tensor(&format!("{base}embeddings.position_embeddings"), &[1, trained * trained + 1, width])?,
+    );
     if with_registers {
         let count = config.count("num_register_tokens", 4)?;
-        class.extend(from.tensor(&format!("{base}embeddings.register_tokens"), &[1, count, width])?);
+        prefix.extend(from.tensor(&format!("{base}embeddings.register_tokens"), &[1, count, width])?);
     }
     let how = if with_registers { Interpolation::Antialiased } else { Interpolation::Plain };
     let layers = config.size("num_hidden_layers", 12)?;
@@ -85,7 +85,7 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
     let image = ImageTower {
         preprocess: preprocess.clone(),
         patches: Patches::load(from, &format!("{base}embeddings.patch_embeddings.projection"), patch, width)?,
-        prefix: class,
+        prefix,
         positions: resize_positions(&patch_positions, (trained, trained), grid, width, how),
         before: None,
         blocks,

@@ -12,8 +12,8 @@ use crate::{
     source::Source,
     weights::{Layout, Weights},
 };
-pub(crate) use config::Config;
-use cribble_math::matrix::Format;
+pub(crate) use config::{Config, Defaults};
+use cribble_math::{functions::add, matrix::Format};
 use cribble_pixels::Preprocess;
 
 /// The towers of a model.
@@ -130,4 +130,11 @@ pub(crate) fn same_size(source: &Source, preprocess: &Preprocess, size: usize) -
             found.0, found.1
         ),
     })
+}
+
+/// A class token with the first position added, and the positions of the patches.
+pub(crate) fn placed(mut class: Vec<f32>, mut positions: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
+    let patches = positions.split_off(class.len());
+    add(&mut class, &positions, None);
+    (class, patches)
 }

@@ -1,5 +1,5 @@
 //! CLIP in the layout of open_clip: `open_clip_config.json` and tensors named as OpenAI's first code named them.
-use super::{Config, Family, Plan, Towers, same_size};
+use super::{Config, Family, Plan, Towers, placed, same_size};
 use crate::{
     ImageTower, ModelError, Result, TextTower, Tokenizer, TokenizerKind,
     image_tower::ImageHead,
@@ -115,15 +115,13 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
     let (size, patch) = (vision.size("image_size", 224)?, vision.size("patch_size", 16)?);
     let grid = (size / patch) * (size / patch);
     let vision_shape = shape(&vision, width / head_width, width, activation, false)?;
-    let mut prefix = from.tensor("visual.class_embedding", &[width])?;
-    let mut positions = from.tensor("visual.positional_embedding", &[grid + 1, width])?;
-    let rest = positions.split_off(width);
-    prefix.iter_mut().zip(&positions).for_each(|(class, position)| *class += position);
+    let class = from.tensor("visual.class_embedding", &[width])?;
+    let (prefix, positions) = placed(class, from.tensor("visual.positional_embedding", &[grid + 1, width])?);
     let image = ImageTower {
         preprocess: preprocess.clone(),
         patches: Patches::load(from, "visual.conv1", patch, width)?,
         prefix,
-        positions: rest,
+        positions,
         before: Some(from.norm("visual.ln_pre", width, 1e-5)?),
         blocks: blocks(from, "visual.transformer", &vision_shape, vision.size("layers", 12)?)?,
         after: from.norm("visual.ln_post", width, 1e-5)?,
@@ -153,14 +151,8 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
         width,
         dim: plan.dim,
     };
-    let logit_scale = match from.weights.has("logit_scale") {
-        true => Some(from.tensor("logit_scale", &[])?[0].exp()),
-        false => None,
-    };
-    let logit_bias = match from.weights.has("logit_bias") {
-        true => Some(from.tensor("logit_bias", &[])?[0]),
-        false => None,
-    };
+    let logit_scale = from.scalar("logit_scale", &[])?.map(f32::exp);
+    let logit_bias = from.scalar("logit_bias", &[])?;
     Ok(Towers { image: Some(image), text: Some(text), logit_scale, logit_bias })
 }
 

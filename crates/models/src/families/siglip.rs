@@ -1,41 +1,30 @@
 //! SigLIP, and SigLIP 2 with a fixed resolution, in the layout of `transformers` (Zhai et al., Sigmoid Loss for Language Image
 //! Pre-Training; Tschannen et al., SigLIP 2). The variable-resolution NaFlex models have another patch embedding and are refused.
-use super::{Config, Family, Plan, Towers, clip::blocks, preprocess, same_size};
+use super::{Config, Defaults, Family, Plan, Towers, clip::blocks, preprocess, same_size};
 use crate::{
     ImageTower, ModelError, Result, TextTower, Tokenizer, TokenizerKind,
     image_tower::ImageHead,
-    nn::{AttentionHead, BlockShape, Loader, NormPlace, Patches},
+    nn::{AttentionHead, Loader, NormPlace, Patches},
     source::Source,
     text_tower::TextPool,
 };
 
-fn shape(config: &Config) -> Result<(BlockShape, usize)> {
-    let width = config.size("hidden_size", 768)?;
-    let shape = BlockShape {
-        width,
-        heads: config.heads("num_attention_heads", 12, width)?,
-        inner: config.size("intermediate_size", 3072)?,
-        activation: config.activation("hidden_act", "gelu_pytorch_tanh")?,
-        causal: false,
-        epsilon: config.number("layer_norm_eps", 1e-6)? as f32,
-        norms: NormPlace::Before,
-        gated: false,
-    };
-    Ok((shape, config.size("num_hidden_layers", 12)?))
+/// The defaults of `SiglipVisionConfig` and `SiglipTextConfig`.
+const DEFAULTS: Defaults =
+    Defaults { width: 768, heads: 12, inner: 3072, activation: "gelu_pytorch_tanh", epsilon: 1e-6 };
+/// Models with both towers.
+const BOTH: &[&str] = &["siglip", "siglip2"];
+
+fn vision(config: &Config) -> Result<Option<Config>> {
+    config.tower("siglip_vision_model", BOTH, "vision_config")
 }
 
-fn tower(config: &Config, vision: bool) -> Result<Option<Config>> {
-    let (own, key) =
-        if vision { ("siglip_vision_model", "vision_config") } else { ("siglip_text_model", "text_config") };
-    match config.text("model_type")?.as_deref() {
-        Some(kind) if kind == own => Ok(Some(config.clone())),
-        Some("siglip" | "siglip2") => Ok(Some(config.part(key)?)),
-        _ => Ok(None),
-    }
+fn text(config: &Config) -> Result<Option<Config>> {
+    config.tower("siglip_text_model", BOTH, "text_config")
 }
 
 pub(super) fn plan(source: &Source, config: Config) -> Result<Plan> {
-    let (vision, text) = (tower(&config, true)?, tower(&config, false)?);
+    let (vision, text) = (vision(&config)?, text(&config)?);
     let mut files = vec!["config.json"];
     let (mut found, mut dim) = (None, None);
     if let Some(vision) = &vision {
@@ -70,8 +59,8 @@ pub(super) fn plan(source: &Source, config: Config) -> Result<Plan> {
 
 pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<Towers> {
     let mut towers = Towers::default();
-    if let (Some(config), Some(preprocess)) = (tower(&plan.config, true)?, &plan.preprocess) {
-        let (shape, layers) = shape(&config)?;
+    if let (Some(config), Some(preprocess)) = (vision(&plan.config)?, &plan.preprocess) {
+        let (shape, layers) = config.blocks(DEFAULTS, false, NormPlace::Before)?;
         let (size, patch) = (config.size("image_size", 224)?, config.size("patch_size", 16)?);
         let grid = (size / patch) * (size / patch);
         let base = "vision_model";
@@ -89,8 +78,8 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
             dim: plan.dim,
         });
     }
-    if let (Some(config), Some(kind)) = (tower(&plan.config, false)?, &plan.tokenizer) {
-        let (shape, layers) = shape(&config)?;
+    if let (Some(config), Some(kind)) = (text(&plan.config)?, &plan.tokenizer) {
+        let (shape, layers) = config.blocks(DEFAULTS, false, NormPlace::Before)?;
         let context = config.size("max_position_embeddings", 64)?;
         let base = "text_model";
         towers.text = Some(TextTower {
@@ -111,11 +100,7 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
             dim: plan.dim,
         });
     }
-    if from.weights.has("logit_scale") {
-        towers.logit_scale = Some(from.tensor("logit_scale", &[1])?[0].exp());
-    }
-    if from.weights.has("logit_bias") {
-        towers.logit_bias = Some(from.tensor("logit_bias", &[1])?[0]);
-    }
+    towers.logit_scale = from.scalar("logit_scale", &[1])?.map(f32::exp);
+    towers.logit_bias = from.scalar("logit_bias", &[1])?;
     Ok(towers)
 }

@@ -68,7 +68,7 @@ pub(super) fn script(letter: char) -> Option<Script> {
     )
 }
 
-/// Codes of the languages that [`Script::Single`] names, without those that whichlang names too.
+/// Codes of the languages that [`Script::Single`] names, once for each range.
 pub(super) fn single_languages() -> impl Iterator<Item = &'static str> {
     RANGES.iter().filter_map(|&(_, _, script)| match script {
         Script::Single(code) => Some(code),

@@ -17,6 +17,16 @@ impl Loader<'_> {
         self.weights.tensor(name, shape)
     }
 
+    /// A tensor that a checkpoint may leave out: then an empty one.
+    pub fn optional(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        if self.weights.has(name) { self.tensor(name, shape) } else { Ok(Vec::new()) }
+    }
+
+    /// A single number that a checkpoint may leave out.
+    pub fn scalar(&self, name: &str, shape: &[usize]) -> Result<Option<f32>> {
+        Ok(self.optional(name, shape)?.first().copied())
+    }
+
     /// `{name}.weight` `[outputs, inputs]` with `{name}.bias` where there is one.
     pub fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Matrix> {
         self.joined(&[name], inputs, outputs)
@@ -27,12 +37,9 @@ impl Loader<'_> {
         let (mut weights, mut bias) = (Vec::new(), Vec::new());
         for name in names {
             weights.extend(self.tensor(&format!("{name}.weight"), &[outputs, inputs])?);
-            let biases = format!("{name}.bias");
-            if self.weights.has(&biases) {
-                bias.extend(self.tensor(&biases, &[outputs])?);
-            } else {
-                bias.resize(bias.len() + outputs, 0.0);
-            }
+            bias.extend(self.optional(&format!("{name}.bias"), &[outputs])?);
+            // One layer of several may be without.
+            bias.resize(weights.len() / inputs, 0.0);
         }
         Ok(Matrix::new(&weights, inputs, &bias, self.format))
     }
@@ -40,8 +47,7 @@ impl Loader<'_> {
     /// A bare tensor `[outputs, inputs]` and perhaps its bias, as `nn.MultiheadAttention` names its input projection.
     pub fn bare(&self, weight: &str, bias: &str, inputs: usize, outputs: usize) -> Result<Matrix> {
         let weights = self.tensor(weight, &[outputs, inputs])?;
-        let bias = if self.weights.has(bias) { self.tensor(bias, &[outputs])? } else { Vec::new() };
-        Ok(Matrix::new(&weights, inputs, &bias, self.format))
+        Ok(Matrix::new(&weights, inputs, &self.optional(bias, &[outputs])?, self.format))
     }
 
     /// A bare tensor `[inputs, outputs]` that multiplies from the right, as open_clip stores its projections.

@@ -14,8 +14,7 @@ impl Patches {
     /// From `{name}.weight` `[width, 3, size, size]`, and `{name}.bias` where there is one.
     pub fn load(from: &Loader<'_>, name: &str, size: usize, width: usize) -> Result<Self> {
         let weights = from.tensor(&format!("{name}.weight"), &[width, 3, size, size])?;
-        let bias = format!("{name}.bias");
-        let bias = if from.weights.has(&bias) { from.tensor(&bias, &[width])? } else { Vec::new() };
+        let bias = from.optional(&format!("{name}.bias"), &[width])?;
         Ok(Self { matrix: Matrix::new(&weights, 3 * size * size, &bias, from.format), size })
     }
 

@@ -1,6 +1,7 @@
 //! The bytes of one file of a checkpoint, read by range: weights are gigabytes, and a whole copy beside the converted tensors would
 //! double the memory of a run.
-use crate::{ModelError, Result};
+use super::io;
+use crate::Result;
 use std::{
     fs::File,
     os::unix::fs::FileExt,
@@ -27,11 +28,10 @@ impl Blob {
     /// # Errors
     /// [`ModelError::Io`] where it cannot be opened or is no regular file.
     pub fn open(path: &Path) -> Result<Self> {
-        let fail = |source| ModelError::Io { path: path.into(), source };
-        let file = File::open(path).map_err(fail)?;
-        let found = file.metadata().map_err(fail)?;
+        let file = File::open(path).map_err(io(path))?;
+        let found = file.metadata().map_err(io(path))?;
         if !found.is_file() {
-            return Err(fail(std::io::Error::other("not a regular file")));
+            return Err(io(path)(std::io::Error::other("not a regular file")));
         }
         Ok(Self { place: path.into(), held: Held::File(file), len: found.len() })
     }
@@ -69,7 +69,7 @@ impl Blob {
                 found.map(|found| into.copy_from_slice(found)).ok_or(std::io::ErrorKind::UnexpectedEof.into())
             }
         };
-        read.map_err(|source| ModelError::Io { path: self.place.clone(), source })
+        read.map_err(io(&self.place))
     }
 
     /// The BLAKE3 hash of all bytes.

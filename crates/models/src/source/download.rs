@@ -1,7 +1,10 @@
 //! Fetching from the Hub: the list of a commit's files, and one file into the cache. Only the standard two requests, made by hand because
 //! the usual crate (`hf-hub`) knows neither `HF_HUB_OFFLINE` nor resuming, and brings twice as many crates, one under a licence that we
 //! do not take.
-use super::hub::{Hub, Progress, is_plain, is_sha256, make_folder};
+use super::{
+    hub::{Hub, Progress, is_plain, is_sha256, make_folder},
+    io,
+};
 use crate::{ModelError, Result};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -324,10 +327,6 @@ fn escaped(part: &str) -> String {
     })
 }
 
-fn io(path: &Path) -> impl Fn(std::io::Error) -> ModelError {
-    move |source| ModelError::Io { path: path.into(), source }
-}
-
 fn open(path: &Path) -> Result<File> {
     File::options().create(true).truncate(false).read(true).write(true).open(path).map_err(io(path))
 }
@@ -337,16 +336,9 @@ fn verify(partial: &Path, tag: &str, file: &str) -> Result<(), Stop> {
     if !is_sha256(tag) {
         return Ok(());
     }
-    let mut input = open(partial)?;
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match input.read(&mut buffer).map_err(io(partial))? {
-            0 => break,
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-    let found: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    std::io::copy(&mut open(partial)?, &mut hasher).map_err(io(partial))?;
+    let found = format!("{:x}", hasher.finalize());
     if found == tag {
         return Ok(());
     }

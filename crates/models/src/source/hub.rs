@@ -4,7 +4,10 @@
 //!
 //! A revision that is cached is used as it is: the Hub is not asked for a newer one, so that a run that is resumed next week
 //! has the model that it began with. Files that the cached commit lacks are fetched for that commit.
-use super::download::{Client, Listing};
+use super::{
+    download::{Client, Listing},
+    io,
+};
 use crate::{ModelError, Result};
 use std::{
     fmt,
@@ -65,10 +68,7 @@ impl Hub {
     }
 
     /// [`Hub::from_env`] with any function from names to values.
-    ///
-    /// # Errors
-    /// As [`Hub::from_env`].
-    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    pub(super) fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let home = variable("HOME").map(PathBuf::from);
         let folder = |name: &str| {
@@ -266,7 +266,7 @@ pub fn is_sha256(name: &str) -> bool {
 }
 
 pub fn make_folder(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|source| ModelError::Io { path: path.into(), source })
+    std::fs::create_dir_all(path).map_err(io(path))
 }
 
 /// Writes a small file under a temporary name, then renames: another process sees all of it or nothing.
@@ -277,6 +277,5 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}-{}.tmp", std::process::id(), WRITTEN.fetch_add(1, Relaxed)));
-    let written = std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|source| ModelError::Io { path: path.into(), source })
+    std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path)).map_err(io(path))
 }

@@ -104,10 +104,7 @@ impl Source {
     }
 
     /// Where a file lies on disk, downloaded first where it must be; `None` where the checkpoint has no such file, or is built in.
-    ///
-    /// # Errors
-    /// [`ModelError::Source`] for a failed download, [`ModelError::Io`] for a cache that cannot be written.
-    pub fn path(&self, file: &str) -> Result<Option<PathBuf>> {
+    fn path(&self, file: &str) -> Result<Option<PathBuf>> {
         checked(file)?;
         match &self.at {
             At::Folder(folder) => Ok(Some(folder.join(file)).filter(|path| path.exists())),
@@ -119,7 +116,7 @@ impl Source {
     /// Opens a file for reading by range; `None` where the checkpoint has no such file.
     ///
     /// # Errors
-    /// As [`Source::path`], and [`ModelError::Io`] where it cannot be opened.
+    /// [`ModelError::Source`] for a failed download, [`ModelError::Io`] for a cache that cannot be written or a file that cannot be opened.
     pub fn blob(&self, file: &str) -> Result<Option<Blob>> {
         if let At::Builtin(builtin) = &self.at {
             return Ok(builtin.file(file).map(|bytes| Blob::memory(self.place(file), bytes)));
@@ -177,6 +174,10 @@ impl Source {
         }
         Ok(format!("blake3:{}", hasher.finalize()))
     }
+}
+
+fn io(path: &Path) -> impl Fn(std::io::Error) -> ModelError {
+    move |source| ModelError::Io { path: path.into(), source }
 }
 
 /// Names of files can come from a checkpoint (the index of its shards), and must not lead out of its folder.

@@ -185,7 +185,7 @@ fn large() -> Vec<u8> {
 
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", sha2::Sha256::digest(bytes))
 }
 
 /// A Hub with a small file, and a large one on a server of its own whose first answer breaks off in the middle.
@@ -213,7 +213,6 @@ fn servers(damaged: bool) -> (Server, Server) {
     );
     let git = format!("W/\"{}\"", "d".repeat(40));
     let front = Server::start(Arc::new(move |path, _| match path {
-        "/api/models/someone/model/revision/main" => reply("200 OK", &[], listing.as_bytes()),
         "/api/models/someone/busy/revision/main" => reply("503 Service Unavailable", &[], b""),
         "/api/models/someone/gated/revision/main" => reply("403 Forbidden", &[], b""),
         _ if path.starts_with("/api/models/someone/model/revision/") => {

@@ -78,7 +78,6 @@ pub struct Tokenizer {
     added: usize,
     clean: Clean,
     pad: Option<Pad>,
-    most: u32,
 }
 
 #[derive(Debug)]
@@ -132,26 +131,25 @@ impl Tokenizer {
                 kind.context
             )));
         }
-        let most = engine.get_vocab(true).into_values().max().unwrap_or(0);
-        let (mut clean, mut pad) = (Clean::None, None);
-        if kind.style == Style::Siglip {
-            let settings = Settings::read(source)?;
-            pad = Some(settings.pad(&engine, own_pad).ok_or_else(|| ModelError::Missing {
-                place: source.place(Settings::FILE),
-                what: "pad_token".into(),
-                cure: "SigLIP pads its texts; get the tokenizer's files again".into(),
-            })?);
-            clean = settings.clean(&mut engine).map_err(|error| bad(error.to_string()))?;
-        }
-        if kind.style == Style::OpenClip {
-            clean = Clean::OpenClip(open_clip::Splitter::new(&engine).map_err(bad)?);
-        }
-        Ok(Self { place, engine, context: kind.context, added, clean, pad, most })
+        let (clean, pad) = match kind.style {
+            Style::Plain => (Clean::None, None),
+            Style::Siglip => {
+                let settings = Settings::read(source)?;
+                let pad = settings.pad(&engine, own_pad).ok_or_else(|| ModelError::Missing {
+                    place: source.place(Settings::FILE),
+                    what: "pad_token".into(),
+                    cure: "SigLIP pads its texts; get the tokenizer's files again".into(),
+                })?;
+                (settings.clean(&mut engine).map_err(|error| bad(error.to_string()))?, Some(pad))
+            }
+            Style::OpenClip => (Clean::OpenClip(open_clip::Splitter::new(&engine).map_err(bad)?), None),
+        };
+        Ok(Self { place, engine, context: kind.context, added, clean, pad })
     }
 
-    /// The largest id that it can give; a model's table of embeddings must have more rows than this.
+    /// The largest id that it can give; a model's table of embeddings must have more rows than this. Walks the vocabulary.
     pub fn largest_id(&self) -> u32 {
-        self.most
+        self.engine.get_vocab(true).into_values().max().unwrap_or(0)
     }
 
     /// The id of a token, by its text.
@@ -262,8 +260,8 @@ fn canonical(text: &str, lower: bool) -> String {
     let text = if lower { text.to_lowercase() } else { text.into() };
     let mut clean = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !c.is_ascii_punctuation()) {
-        // Python counts the four separators of ASCII as space, Unicode's property does not; SentencePiece's mark is a space, too.
-        if c.is_whitespace() || matches!(c, '\x1c'..='\x1f' | '▁') {
+        // SentencePiece's mark is a space, too.
+        if clean::is_space(c) || c == '▁' {
             if !clean.ends_with(' ') {
                 clean.push(' ');
             }

@@ -220,11 +220,8 @@ fn shards(index: &[u8], place: &str) -> Result<BTreeMap<String, Vec<String>>> {
 
 fn read(blob: &Blob, entry: &Entry) -> Result<Vec<f32>> {
     let mut numbers = vec![0_f32; entry.count];
-    if entry.stored == Stored::F32 {
+    if entry.stored == Stored::F32 && cfg!(target_endian = "little") {
         blob.read_at(entry.offset, bytemuck::cast_slice_mut(&mut numbers))?;
-        if cfg!(target_endian = "big") {
-            numbers.iter_mut().for_each(|x| *x = f32::from_bits(x.to_bits().swap_bytes()));
-        }
         return Ok(numbers);
     }
     let bytes = entry.stored.bytes();

@@ -4,14 +4,13 @@ use cribble_core::{Error, Result, Uid};
 use cribble_io::{source::ImageReader, tar::ImageIndex};
 use cribble_pipeline::{ColumnReader, StepContext};
 
-use arrow::{
-    array::{Array, AsArray},
-    compute::cast,
-    datatypes::DataType,
-};
+use arrow::array::Array;
 
 use super::{Pixels, Plan, batch::Sample};
-use crate::images::{Located, open_index};
+use crate::{
+    captions::texts,
+    images::{Located, open_index},
+};
 
 /// Rows of captions that are read at once.
 const CAPTION_ROWS: usize = 4096;
@@ -96,9 +95,7 @@ impl Captions {
                             .reader
                             .next()
                             .ok_or_else(|| Error::bug("captions end before the rows do"))??;
-                        let column = cast(batch.column(0), &DataType::Utf8)
-                            .map_err(|error| Error::input(format!("captions: {error}")))?;
-                        let texts = column.as_string::<i32>();
+                        let texts = texts(batch.column(0))?;
                         let owned: Vec<Option<String>> = (0..texts.len())
                             .map(|row| texts.is_valid(row).then(|| texts.value(row).to_owned()))
                             .collect();

@@ -1,14 +1,14 @@
 //! The images of a shard, row by row, in every layout that has pixels.
 use super::open;
 use crate::{
-    fixtures::{texts, write, write_parquet},
+    fixtures::{texts, write, write_parquet, write_tar},
     source::{Dataset, LastFile, RowImage},
 };
 use arrow::{
     array::{ArrayRef, BinaryArray, StringArray, StructArray},
     datatypes::{DataType, Field},
 };
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 /// Name and bytes of each row's image, or why it has none.
 fn images(dataset: &Dataset, wanted: &[bool]) -> Vec<Option<(String, String)>> {
@@ -28,17 +28,6 @@ fn images(dataset: &Dataset, wanted: &[bool]) -> Vec<Option<(String, String)>> {
 
 fn pair(name: &str, bytes: &str) -> Option<(String, String)> {
     Some((name.into(), bytes.into()))
-}
-
-fn write_tar(path: &Path, members: &[(&str, &str)]) {
-    let mut builder = ::tar::Builder::new(Vec::new());
-    for (name, text) in members {
-        let mut header = ::tar::Header::new_ustar();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, text.as_bytes()).unwrap();
-    }
-    write(path, builder.into_inner().unwrap());
 }
 
 #[test]

@@ -2,25 +2,11 @@
 use super::{copy_folder, open, text_column};
 use crate::{
     IoError, LayoutKind, OpenOptions,
-    fixtures::{texts, write, write_parquet},
+    fixtures::{texts, write, write_parquet, write_tar},
     source::Dataset,
     stable_uid,
     tar::hashed_uid,
 };
-use std::path::Path;
-
-fn write_tar(path: &Path, members: &[(&str, &str)]) -> Vec<u8> {
-    let mut builder = ::tar::Builder::new(Vec::new());
-    for (name, text) in members {
-        let mut header = ::tar::Header::new_ustar();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        builder.append_data(&mut header, name, text.as_bytes()).unwrap();
-    }
-    let bytes = builder.into_inner().unwrap();
-    write(path, &bytes);
-    bytes
-}
 
 #[test]
 fn tars_give_rows_from_their_json_and_txt() {

@@ -121,7 +121,7 @@ mod tests {
         let mut names: Vec<_> = NAMES.iter().collect();
         names.sort_unstable();
         let text: String = names.iter().map(|(name, characters)| format!("{name}\t{characters}\n")).collect();
-        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = format!("{:x}", Sha256::digest(text));
         assert_eq!(
             (names.len(), digest.as_str()),
             (2231, "2153dd01901680634b4bc936dcb5f8a058c12bfc563fc7a87752c6b546c75f7b")

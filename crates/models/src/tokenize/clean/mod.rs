@@ -26,10 +26,14 @@ pub fn open_clip(text: &str) -> String {
     collapse(&html::unescape(&text)).to_lowercase()
 }
 
-/// Words with one space between, as Python's `split` finds them: it counts the four separators of ASCII as space.
+/// White space as Python sees it: beside Unicode's, the four separators of ASCII.
+pub fn is_space(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\x1c'..='\x1f')
+}
+
+/// Words with one space between, as Python's `split` finds them.
 fn collapse(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
-    let is_space = |c: char| c.is_whitespace() || matches!(c, '\x1c'..='\x1f');
     for word in text.split(is_space).filter(|word| !word.is_empty()) {
         if !clean.is_empty() {
             clean.push(' ');

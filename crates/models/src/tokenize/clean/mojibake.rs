@@ -225,7 +225,7 @@ fn with_spaces(bytes: &[u8]) -> Vec<u8> {
             [0xe2 | 0xe3, b' ', third, ..] if middle(third) && third != 0x85 => 3,
             [0xe0..=0xe3, second, b' ', ..] if middle(second) && second != 0x85 => 3,
             [0xf0, ref rest @ ..] if rest.len() > 2 => {
-                let spaces = rest[..3].iter().filter(|&&byte| byte == b' ').count();
+                let spaces = count(&rest[..3], b' ');
                 let others = rest[..3].iter().filter(|&&byte| (0x80..0xc0).contains(&byte)).count();
                 if (spaces, others) == (1, 2) { 4 } else { 1 }
             }
@@ -242,12 +242,7 @@ fn with_lost(bytes: &[u8]) -> Vec<u8> {
     let mut found = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let size = match bytes[at] {
-            0xc2..=0xdf => 2,
-            0xe0..=0xef => 3,
-            0xf0..=0xf4 => 4,
-            _ => 1,
-        };
+        let size = length(bytes[at].into()).max(1);
         let rest = bytes.get(at + 1..at + size).unwrap_or_default();
         let (lost, asked) = (count(rest, LOST), count(rest, b'?'));
         let whole = rest.iter().all(|byte| matches!(byte, 0x80..=0xbf | &LOST | b'?'));
