@@ -12,6 +12,10 @@ pub(crate) fn validate_step(options: &StepOptions) -> Result<()> {
         }
         StepOptions::Language(_) => {}
         StepOptions::Embed(embed) => embed.validate()?,
+        StepOptions::Judge(judge) => judge.validate()?,
+        StepOptions::Caption(caption) => caption.validate()?,
+        StepOptions::Rewrite(rewrite) => rewrite.validate()?,
+        StepOptions::Referee(referee) => referee.validate()?,
         StepOptions::Dedup(dedup) => {
             not_empty(&dedup.epsilon, "epsilon")?;
             for &epsilon in dedup.epsilon.as_slice() {
@@ -94,4 +98,65 @@ pub(crate) fn embeddings_differ(steps: &[StepSpec]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Two steps that write one column of captions would hide each other's.
+pub(crate) fn captions_differ(steps: &[StepSpec]) -> Result<()> {
+    let mut known = std::collections::BTreeMap::new();
+    for (index, spec) in steps.iter().enumerate() {
+        let column = match &spec.options {
+            StepOptions::Caption(caption) => caption.column(),
+            StepOptions::Rewrite(rewrite) => rewrite.column(),
+            _ => continue,
+        };
+        if let Some(first) = known.insert(column.clone(), index) {
+            return Err(Error::usage(format!("steps {} and {} both write {column}", first + 1, index + 1))
+                .with_hint("give one of them a name of its own: name = \"…\""));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ErrorKind, Recipe, StepOptions};
+
+    const JUDGE: &str = "[[step]]\nkind = \"judge\"\nvotes = 3\n[step.chat]\nendpoint = \"http://h/v1\"\nmodel = \"m\"\nextra = { top_p = 0.5 }\n";
+
+    #[test]
+    fn a_chat_table_is_read_and_written_back() {
+        let recipe = Recipe::parse(JUDGE).unwrap();
+        let text = recipe.to_toml().unwrap();
+        assert!(text.contains("in_flight = 8") && text.contains("unparsed = \"keep\""), "{text}");
+        assert_eq!(Recipe::parse(&text).unwrap(), recipe);
+        let StepOptions::Judge(mut moved) = recipe.steps[0].options.clone() else { panic!() };
+        let chat = moved.chat.as_mut().unwrap();
+        (chat.endpoint, chat.in_flight, chat.max_cost) = ("http://elsewhere".into(), 64, 1.0);
+        let moved = StepOptions::Judge(moved);
+        assert_eq!(moved.without_costs(), recipe.steps[0].options.without_costs());
+    }
+
+    #[test]
+    fn steps_with_models_are_checked() {
+        let caption = |more: &str| {
+            format!("[[step]]\nkind = \"caption\"\n{more}[step.chat]\nendpoint = \"e\"\nmodel = \"m\"\n")
+        };
+        assert!(Recipe::parse(&caption("")).is_ok());
+        for text in [
+            JUDGE.replace("votes = 3", "votes = 0"),
+            JUDGE.replace("votes = 3", "nearest = 0\nfarthest = 0\nrandom = 0"),
+            JUDGE.replace("\"m\"", "\"m\"\nmax_cost = 1.0"),
+            JUDGE.replace("\"m\"", "\"m\"\ntimeout_seconds = nan"),
+            JUDGE.replace("model = \"m\"\n", ""),
+            caption("name = \"A B\"\n"),
+            caption("name = \"best\"\n"),
+            caption("image_size = 3\n"),
+            caption("min_chars = 9\nmax_chars = 1\n"),
+            caption("") + &caption(""),
+            "[[step]]\nkind = \"referee\"\nprobability = 2.0".into(),
+            "[[step]]\nkind = \"referee\"\ncandidates = [\"a\", \"a\"]".into(),
+        ] {
+            assert_eq!(Recipe::parse(&text).unwrap_err().kind(), ErrorKind::Usage, "{text}");
+        }
+    }
 }

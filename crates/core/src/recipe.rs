@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
-    ClusterOptions, DedupOptions, EmbedOptions, Error, FilterOptions, LanguageOptions, PruneOptions, Result,
-    checks::{embeddings_differ, validate_step},
+    CaptionOptions, ChatOptions, ClusterOptions, DedupOptions, EmbedOptions, Error, FilterOptions,
+    JudgeOptions, LanguageOptions, PruneOptions, RefereeOptions, Result, RewriteOptions,
+    checks::{captions_differ, embeddings_differ, validate_step},
     name_hint,
 };
 
@@ -74,12 +75,21 @@ pub enum StepOptions {
     Dedup(DedupOptions),
     /// `kind = "cluster"`.
     Cluster(ClusterOptions),
+    /// `kind = "judge"`.
+    Judge(JudgeOptions),
     /// `kind = "prune"`.
     Prune(PruneOptions),
+    /// `kind = "caption"`.
+    Caption(CaptionOptions),
+    /// `kind = "rewrite"`.
+    Rewrite(RewriteOptions),
+    /// `kind = "referee"`.
+    Referee(RefereeOptions),
 }
 
 /// Kinds of steps that a recipe may name.
-const KINDS: [&str; 6] = ["filter", "language", "embed", "dedup", "cluster", "prune"];
+const KINDS: [&str; 10] =
+    ["filter", "language", "embed", "dedup", "cluster", "judge", "prune", "caption", "rewrite", "referee"];
 
 impl StepOptions {
     /// The kind, as the recipe writes it.
@@ -90,7 +100,11 @@ impl StepOptions {
             Self::Embed(_) => "embed",
             Self::Dedup(_) => "dedup",
             Self::Cluster(_) => "cluster",
+            Self::Judge(_) => "judge",
             Self::Prune(_) => "prune",
+            Self::Caption(_) => "caption",
+            Self::Rewrite(_) => "rewrite",
+            Self::Referee(_) => "referee",
         }
     }
 
@@ -101,6 +115,17 @@ impl StepOptions {
             Self::Embed(embed) => {
                 let EmbedOptions { batch, device, .. } = EmbedOptions::default();
                 Self::Embed(EmbedOptions { batch, device, ..embed.clone() })
+            }
+            Self::Judge(judge) => {
+                let chat = judge.chat.as_ref().map(ChatOptions::without_costs);
+                Self::Judge(JudgeOptions { chat, ..judge.clone() })
+            }
+            Self::Caption(caption) => {
+                Self::Caption(CaptionOptions { chat: caption.chat.without_costs(), ..caption.clone() })
+            }
+            Self::Rewrite(rewrite) => {
+                let chat = rewrite.chat.as_ref().map(ChatOptions::without_costs);
+                Self::Rewrite(RewriteOptions { chat, ..rewrite.clone() })
             }
             other => other.clone(),
         }
@@ -236,6 +261,7 @@ impl Recipe {
             }
         }
         embeddings_differ(&self.steps)?;
+        captions_differ(&self.steps)?;
         if !matches!(self.output.keys.as_str(), "original" | "uid") {
             return Err(Error::usage(format!(
                 "[output] keys = \"{}\" is neither original nor uid",
@@ -274,6 +300,10 @@ fn parse_step(value: toml::Value, index: usize) -> Result<StepSpec> {
         "embed" => StepOptions::Embed(section::<EmbedOptions>(value, &place)?.resolved()),
         "dedup" => StepOptions::Dedup(section(value, &place)?),
         "cluster" => StepOptions::Cluster(section(value, &place)?),
+        "judge" => StepOptions::Judge(section(value, &place)?),
+        "caption" => StepOptions::Caption(section::<CaptionOptions>(value, &place)?.resolved()),
+        "rewrite" => StepOptions::Rewrite(section::<RewriteOptions>(value, &place)?.resolved()),
+        "referee" => StepOptions::Referee(section(value, &place)?),
         "prune" => StepOptions::Prune(section(value, &place)?),
         _ => return Err(Error::usage(format!("{place}: unknown kind")).with_hint(name_hint(&kind, KINDS))),
     };

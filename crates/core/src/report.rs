@@ -104,8 +104,14 @@ pub enum Details {
     Dedup(DedupDetails),
     /// Of `cluster`.
     Cluster(ClusterDetails),
+    /// Of `judge`.
+    Judge(crate::JudgeDetails),
     /// Of `prune`.
     Prune(PruneDetails),
+    /// Of `caption` and `rewrite`.
+    Caption(crate::CaptionDetails),
+    /// Of `referee`.
+    Referee(crate::RefereeDetails),
 }
 
 impl Details {
