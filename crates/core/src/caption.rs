@@ -14,12 +14,12 @@ words! {
     }
 }
 
-/// Options of a `caption` step: a caption for each image by a vision-language model, in the column `caption_NAME`.
+/// Options of a `caption` step: a caption for each image by a vision-language model, in a column `caption_…`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CaptionOptions {
-    /// The column is `caption_NAME`. Empty: made from the model's name.
-    pub name: String,
+    /// The column that is written, `caption_…`. Empty: `caption_` and the model's name.
+    pub column: String,
     /// One of the prompts in the program (`vivid`, `alt`, `tags`), or a file.
     pub prompt: String,
     /// How an image reaches the model.
@@ -43,7 +43,7 @@ pub struct CaptionOptions {
 impl Default for CaptionOptions {
     fn default() -> Self {
         Self {
-            name: String::new(),
+            column: String::new(),
             prompt: "vivid".into(),
             send: SendImage::Bytes,
             // DataComp's images are at most 512 pixels wide or high.
@@ -58,14 +58,14 @@ impl Default for CaptionOptions {
     }
 }
 
-/// Options of a `rewrite` step: another wording of a caption, by rules and, with `chat`, by a language model, in the column `caption_NAME`.
+/// Options of a `rewrite` step: another wording of a caption, by rules and, with `chat`, by a language model, in a column `caption_…`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RewriteOptions {
     /// The column that is rewritten; empty: the original caption.
     pub text: String,
-    /// The column is `caption_NAME`. Empty: made from the model's name, or `rewritten`.
-    pub name: String,
+    /// The column that is written, `caption_…`. Empty: `caption_` and the model's name, or `caption_rewritten`.
+    pub column: String,
     /// The prompt in the program (`straightforward`), or a file.
     pub prompt: String,
     /// Take away openings such as "This image showcases".
@@ -89,7 +89,7 @@ impl Default for RewriteOptions {
             CaptionOptions::default();
         Self {
             text: String::new(),
-            name: String::new(),
+            column: String::new(),
             prompt: "straightforward".into(),
             strip_lead_in,
             min_chars,
@@ -105,15 +105,10 @@ impl CaptionOptions {
     /// The same options, with a name where there was none.
     #[must_use]
     pub fn resolved(mut self) -> Self {
-        if self.name.is_empty() {
-            self.name = slug(&self.chat.model);
+        if self.column.is_empty() {
+            self.column = format!("{PREFIX}{}", slug(&self.chat.model));
         }
         self
-    }
-
-    /// The column with the captions.
-    pub fn column(&self) -> String {
-        format!("caption_{}", self.name)
     }
 
     pub(crate) fn validate(&self) -> Result<()> {
@@ -124,7 +119,7 @@ impl CaptionOptions {
                 self.image_size
             )));
         }
-        check(&self.name, self.min_chars, self.max_chars)
+        check(&self.column, self.min_chars, self.max_chars)
     }
 }
 
@@ -132,36 +127,33 @@ impl RewriteOptions {
     /// The same options, with a name where there was none.
     #[must_use]
     pub fn resolved(mut self) -> Self {
-        if self.name.is_empty() {
-            self.name = self.chat.as_ref().map_or_else(|| "rewritten".into(), |chat| slug(&chat.model));
+        if self.column.is_empty() {
+            let name = self.chat.as_ref().map_or_else(|| "rewritten".into(), |chat| slug(&chat.model));
+            self.column = format!("{PREFIX}{name}");
         }
         self
     }
 
-    /// The column with the captions.
-    pub fn column(&self) -> String {
-        format!("caption_{}", self.name)
-    }
-
     pub(crate) fn validate(&self) -> Result<()> {
         self.chat.as_ref().map_or(Ok(()), ChatOptions::validate)?;
-        check(&self.name, self.min_chars, self.max_chars)
+        check(&self.column, self.min_chars, self.max_chars)
     }
 }
 
-/// Names that the referee's own columns have.
-const TAKEN: [&str; 2] = ["best", "best_from"];
+/// What every column of new captions begins with.
+const PREFIX: &str = "caption_";
+/// The referee's own columns.
+const TAKEN: [&str; 3] = ["caption_best", "caption_best_from", "caption_best_sim"];
 
-fn check(name: &str, min_chars: u32, max_chars: u32) -> Result<()> {
+fn check(column: &str, min_chars: u32, max_chars: u32) -> Result<()> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let name = column.strip_prefix(PREFIX).unwrap_or_default();
     if name.is_empty() || !name.chars().all(plain) {
-        return Err(Error::usage(format!("name = \"{name}\" is no part of a column's name"))
-            .with_hint("use lower-case letters, digits and '_'"));
+        return Err(Error::usage(format!("column = \"{column}\" is no name for a column of captions"))
+            .with_hint("caption_ and lower-case letters, digits and '_'"));
     }
-    if TAKEN.contains(&name) {
-        return Err(Error::usage(format!(
-            "name = \"{name}\": caption_{name} is a column of the step referee"
-        )));
+    if TAKEN.contains(&column) {
+        return Err(Error::usage(format!("column = \"{column}\" is one of the step referee")));
     }
     if min_chars > max_chars {
         return Err(Error::usage(format!("min_chars = {min_chars} is more than max_chars = {max_chars}")));
@@ -197,8 +189,8 @@ mod tests {
         ] {
             assert_eq!(slug(model), name);
         }
-        assert!(check("a_1", 1, 2).is_ok());
-        for name in ["", "A", "a-b", "best"] {
+        assert!(check("caption_a_1", 1, 2).is_ok());
+        for name in ["", "text", "caption_", "caption_A", "caption_a-b", "caption_best"] {
             assert!(check(name, 1, 2).is_err(), "{name}");
         }
     }

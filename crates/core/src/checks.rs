@@ -105,13 +105,13 @@ pub(crate) fn captions_differ(steps: &[StepSpec]) -> Result<()> {
     let mut known = std::collections::BTreeMap::new();
     for (index, spec) in steps.iter().enumerate() {
         let column = match &spec.options {
-            StepOptions::Caption(caption) => caption.column(),
-            StepOptions::Rewrite(rewrite) => rewrite.column(),
+            StepOptions::Caption(caption) => caption.column.as_str(),
+            StepOptions::Rewrite(rewrite) => rewrite.column.as_str(),
             _ => continue,
         };
-        if let Some(first) = known.insert(column.clone(), index) {
+        if let Some(first) = known.insert(column, index) {
             return Err(Error::usage(format!("steps {} and {} both write {column}", first + 1, index + 1))
-                .with_hint("give one of them a name of its own: name = \"…\""));
+                .with_hint("give one of them a name of its own: column = \"…\""));
         }
     }
     Ok(())
@@ -148,8 +148,8 @@ mod tests {
             JUDGE.replace("\"m\"", "\"m\"\nmax_cost = 1.0"),
             JUDGE.replace("\"m\"", "\"m\"\ntimeout_seconds = nan"),
             JUDGE.replace("model = \"m\"\n", ""),
-            caption("name = \"A B\"\n"),
-            caption("name = \"best\"\n"),
+            caption("column = \"caption_A B\"\n"),
+            caption("column = \"caption_best\"\n"),
             caption("image_size = 3\n"),
             caption("min_chars = 9\nmax_chars = 1\n"),
             caption("") + &caption(""),
