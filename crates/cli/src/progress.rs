@@ -42,6 +42,8 @@ struct Phase {
     unit: &'static str,
     began: Instant,
     done: AtomicU64,
+    /// What else it says of itself.
+    status: Mutex<String>,
     /// When it was last reported, and how much was done then.
     reported: Mutex<(Instant, u64)>,
 }
@@ -140,10 +142,12 @@ impl Reporter {
     fn event(&self, name: &str, phase: &Phase) {
         let (done, seconds) = (phase.done.load(Ordering::Relaxed), phase.began.elapsed().as_secs_f64());
         let eta = eta(phase, done, seconds);
-        self.terminal.event(
-            name,
-            json!({ "label": phase.label, "unit": phase.unit, "done": done, "total": phase.total, "seconds": seconds, "eta_seconds": eta }),
-        );
+        let mut value = json!({ "label": phase.label, "unit": phase.unit, "done": done, "total": phase.total, "seconds": seconds, "eta_seconds": eta });
+        let status = lock(&phase.status);
+        if !status.is_empty() {
+            value["status"] = json!(*status);
+        }
+        self.terminal.event(name, value);
     }
 }
 
@@ -192,6 +196,10 @@ fn measures(phase: &Phase, done: u64) -> String {
     if let Some(eta) = eta(phase, done, seconds) {
         line += &format!(", {} left", text::duration(eta));
     }
+    let status = lock(&phase.status);
+    if !status.is_empty() {
+        line += &format!("; {status}");
+    }
     line
 }
 
@@ -204,6 +212,7 @@ impl Progress for Reporter {
             unit,
             began: now,
             done: AtomicU64::new(0),
+            status: Mutex::default(),
             reported: Mutex::new((now, 0)),
         });
         lock(&self.phases).push(phase.clone());
@@ -220,6 +229,12 @@ impl Progress for Reporter {
         let Some(phase) = self.current() else { return };
         phase.done.fetch_add(units, Ordering::Relaxed);
         self.show(&phase);
+    }
+
+    fn status(&self, text: &str) {
+        if let Some(phase) = self.current() {
+            text.clone_into(&mut lock(&phase.status));
+        }
     }
 
     fn end(&self) {
@@ -267,11 +282,14 @@ mod tests {
             unit: "tasks",
             began,
             done: AtomicU64::new(1000),
+            status: Mutex::default(),
             reported: Mutex::new((began, 0)),
         };
         let line = described(&phase, 1000);
         assert!(line.starts_with("02-dedup pairs: 1,000 of 4,000 tasks (25%), 10"), "{line}");
         assert!(line.contains("/s, 30.0 s left, 10.0 s"), "{line}");
+        "7 calls".clone_into(&mut lock(&phase.status));
+        assert!(described(&phase, 1000).contains(" left; 7 calls, 10.0 s"));
         let unknown = Phase { total: 0, ..phase };
         let line = described(&unknown, 1000);
         assert!(line.starts_with("02-dedup pairs: 1,000 tasks") && !line.contains("left"), "{line}");

@@ -10,6 +10,8 @@ pub trait Progress: Sync {
     fn begin(&self, label: &str, total: u64, unit: &'static str);
     /// More units are done.
     fn advance(&self, units: u64);
+    /// What else can be said of the phase that began last, in a few words that replace those before: tokens, seconds a call, money.
+    fn status(&self, _text: &str) {}
     /// The phase that began last has ended.
     fn end(&self);
     /// Something worth saying once: a sub-sampling, a skipped step, a default that was chosen.

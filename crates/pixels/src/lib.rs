@@ -28,12 +28,14 @@ mod limits;
 mod planes;
 mod preprocess;
 mod resize;
+mod thumbnail;
 
 pub use error::PixelError;
 pub use limits::{Limits, Mode};
 pub use planes::Rgb;
 pub use preprocess::{Preprocess, Scratch};
 pub use resize::Filter;
+pub use thumbnail::{Fit, fit};
 
 /// Decode an image as Pillow's `Image.open(..).convert("RGB")` does: no EXIF orientation, alpha dropped.
 ///

@@ -2,6 +2,7 @@
 //! columns that they write.
 #![warn(missing_docs)]
 mod best_column;
+mod calls;
 mod captions;
 mod centroids;
 mod cluster;
