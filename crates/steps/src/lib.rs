@@ -17,6 +17,7 @@ mod order;
 #[cfg(test)]
 mod parity;
 mod prune;
+mod sample_rows;
 mod training;
 mod values;
 

@@ -11,18 +11,10 @@ use cribble_pixels::{Limits, Mode, PixelError, Scratch};
 use half::f16;
 
 use super::model_error;
+use crate::sample_rows::Sample;
 
 /// A file with more bytes is no image that anybody trains on; reading it would break the memory ceiling.
 const MOST_BYTES: u64 = 256 << 20;
-
-/// A row to embed.
-pub struct Sample {
-    pub row: usize,
-    /// Where its image is, when images are embedded.
-    pub image: Option<RowImage>,
-    /// Its caption; null captions are none.
-    pub text: Option<String>,
-}
 
 /// Why a row could not be embedded.
 pub struct Fault {

@@ -9,7 +9,6 @@
 //! as reason and a line in `errors.parquet`.
 mod batch;
 mod memory;
-mod rows;
 mod shard;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -26,11 +25,7 @@ use cribble_models::{Device, Dtype, Identity, Model, ModelError, ModelOptions};
 use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    captions::caption_column,
-    images::{build_index, tars},
-    values::from_value,
-};
+use crate::{captions::caption_column, images::build_index, sample_rows::Pixels, values::from_value};
 
 /// What a recipe can say to need no captions.
 const WITHOUT_TEXT: &str = "what = [\"image\"]";
@@ -43,15 +38,6 @@ pub struct Embed {
     /// Opened by the first task that needs it, closed when the step is complete.
     model: Mutex<Option<Arc<Model>>>,
     sizes: OnceLock<memory::Sizes>,
-}
-
-/// Where pixels come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pixels {
-    /// The input's own files.
-    Own,
-    /// The tars of `input.images`, by uid.
-    Tars,
 }
 
 /// What is embedded, settled against model and input.
@@ -171,15 +157,11 @@ impl Embed {
         Ok(wants)
     }
 
-    fn pixels(dataset: &Dataset, images: Option<&str>) -> Option<Pixels> {
-        if dataset.images().is_some() { Some(Pixels::Own) } else { images.map(|_| Pixels::Tars) }
-    }
-
     fn plan(&self, context: &StepContext<'_>) -> Result<Plan> {
         let (image, text) = self.towers()?;
         let image = match image {
             false => None,
-            true => Some(Self::pixels(context.dataset, context.images).ok_or_else(|| {
+            true => Some(Pixels::of(context.dataset, context.images).ok_or_else(|| {
                 Error::usage(format!(
                     "the input ({}) has no images to embed, and input.images is not set",
                     context.dataset.layout()
@@ -245,14 +227,11 @@ impl Step for Embed {
             identity.hash.chars().take(12).collect::<String>()
         )];
         if let Some(pixels) = plan.image {
-            let from = match pixels {
-                Pixels::Own => context.dataset.images().unwrap_or_default(),
-                Pixels::Tars => {
-                    let images = context.images.unwrap_or_default();
-                    format!("{} tars of {images}, by uid", tars(images)?.len())
-                }
-            };
-            notes.push(format!("images from {from}, preprocess {}", self.options.preprocess));
+            notes.push(format!(
+                "images from {}, preprocess {}",
+                pixels.describe(context)?,
+                self.options.preprocess
+            ));
         }
         if let Some(column) = &plan.text {
             let context = identity.context.unwrap_or_default();
@@ -292,13 +271,8 @@ impl Step for Embed {
     fn identity(&self, dataset: &Dataset, images: Option<&str>) -> Result<String> {
         let mut text =
             serde_json::to_string(self.model_identity()?).map_err(|error| Error::bug(error.to_string()))?;
-        if let (true, Some(Pixels::Tars), Some(images)) =
-            (self.towers()?.0, Self::pixels(dataset, images), images)
-        {
-            for tar in tars(images)? {
-                let length = std::fs::metadata(tar.location.path()).map_or(0, |data| data.len());
-                text += &format!("\n{} {length}", tar.name);
-            }
+        if let (true, Some(pixels)) = (self.towers()?.0, Pixels::of(dataset, images)) {
+            text += &pixels.identity(images)?;
         }
         Ok(text)
     }

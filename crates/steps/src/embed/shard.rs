@@ -16,19 +16,19 @@ use rayon::prelude::*;
 
 use super::{
     Embed, Plan, TOKENS_CUT, Tally,
-    batch::{Encoders, Outcome, Sample},
+    batch::{Encoders, Outcome},
     memory::Sizes,
     model_error,
-    rows::Rows,
 };
-use crate::values::to_value;
+use crate::{
+    sample_rows::{Rows, Sample, block_end},
+    values::to_value,
+};
 
 /// Batches a thread in a block: at its end threads wait for the last one, so more batches waste less.
 const BATCHES: usize = 16;
 /// The same where a block holds the bytes of its images.
 const BATCHES_WITH_BYTES: usize = 2;
-/// Rows of a block, however few of them are still kept.
-const MOST_ROWS: usize = 16_384;
 
 /// The array of one tower, growing row by row.
 struct Output {
@@ -86,7 +86,7 @@ impl Embed {
         };
         let mut images = output(plan.image.is_some(), self.options.image_name())?;
         let mut texts = output(plan.text.is_some(), self.options.text_name())?;
-        let mut rows = Rows::open(context, &plan, shard)?;
+        let mut rows = Rows::open(context, plan.image, plan.text.as_deref(), shard)?;
         let batches = if rows.hold_bytes() { BATCHES_WITH_BYTES } else { BATCHES };
         let mut columns = Columns::new(uids.len());
         let (mut start, mut bytes_read) = (0, 0);
@@ -233,19 +233,6 @@ impl Columns {
     }
 }
 
-/// The end of a block: where enough samples are together.
-fn block_end(kept: &[bool], start: usize, samples: usize) -> usize {
-    let most = kept.len().min(start + MOST_ROWS);
-    let mut left = samples.max(1);
-    for (row, &kept) in kept.iter().enumerate().take(most).skip(start) {
-        left -= usize::from(kept);
-        if left == 0 {
-            return row + 1;
-        }
-    }
-    most
-}
-
 /// Samples of a batch: so that a last or small block still has work for every thread.
 fn even(samples: usize, batch: usize, threads: usize) -> usize {
     let rounds = samples.div_ceil(batch * threads).max(1);
@@ -257,10 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_count_samples_and_batches_are_even() {
-        let kept = [true, false, false, true, true, false];
-        assert_eq!((block_end(&kept, 0, 2), block_end(&kept, 4, 2), block_end(&kept, 0, 99)), (4, 6, 6));
-        assert_eq!(block_end(&vec![false; 40_000], 10, 1), 10 + MOST_ROWS);
+    fn batches_are_even() {
         assert_eq!((even(1024, 32, 2), even(40, 32, 2), even(3, 32, 2), even(0, 32, 2)), (32, 20, 2, 1));
         assert_eq!((even(65, 32, 2), even(1, 1, 16)), (17, 1));
     }

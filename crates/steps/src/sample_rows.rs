@@ -1,19 +1,70 @@
 //! The samples of a shard, block by block: where each image lies, and its caption. Only places and texts: bytes are read by the thread that
-//! decodes them.
+//! decodes them. For every step that reads pixels or goes through captions beside them.
 use cribble_core::{Error, Result, Uid};
-use cribble_io::{source::ImageReader, tar::ImageIndex};
+use cribble_io::{
+    source::{Dataset, ImageReader, RowImage},
+    tar::ImageIndex,
+};
 use cribble_pipeline::{ColumnReader, StepContext};
 
 use arrow::array::Array;
 
-use super::{Pixels, Plan, batch::Sample};
 use crate::{
     captions::texts,
-    images::{Located, open_index},
+    images::{Located, open_index, tars},
 };
 
 /// Rows of captions that are read at once.
 const CAPTION_ROWS: usize = 4096;
+/// Rows of a block, however few of them are wanted.
+const MOST_ROWS: usize = 16_384;
+
+/// Where pixels come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels {
+    /// The input's own files.
+    Own,
+    /// The tars of `input.images`, by uid.
+    Tars,
+}
+
+impl Pixels {
+    /// The input's own images first, then those of other tars; `None` where there are neither.
+    pub fn of(dataset: &Dataset, images: Option<&str>) -> Option<Self> {
+        if dataset.images().is_some() { Some(Self::Own) } else { images.map(|_| Self::Tars) }
+    }
+
+    /// What a step's identity says of them: the names and lengths of other tars. The input's own files are in its fingerprint.
+    pub fn identity(self, images: Option<&str>) -> Result<String> {
+        let (Self::Tars, Some(images)) = (self, images) else { return Ok(String::new()) };
+        let mut text = String::new();
+        for tar in tars(images)? {
+            let length = std::fs::metadata(tar.location.path()).map_or(0, |data| data.len());
+            text += &format!("\n{} {length}", tar.name);
+        }
+        Ok(text)
+    }
+
+    /// Where they come from, for people.
+    pub fn describe(self, context: &StepContext<'_>) -> Result<String> {
+        Ok(match self {
+            Self::Own => context.dataset.images().unwrap_or_default().to_string(),
+            Self::Tars => {
+                let images = context.images.unwrap_or_default();
+                format!("{} tars of {images}, by uid", tars(images)?.len())
+            }
+        })
+    }
+}
+
+/// A row that is wanted.
+pub struct Sample {
+    pub row: usize,
+    /// Where its image is, when images are read.
+    pub image: Option<RowImage>,
+    /// Its caption; null captions are none.
+    pub text: Option<String>,
+}
 
 /// Reads forward through a shard.
 pub struct Rows {
@@ -27,8 +78,14 @@ enum Images {
 }
 
 impl Rows {
-    pub fn open(context: &StepContext<'_>, plan: &Plan, shard: u32) -> Result<Self> {
-        let images = match plan.image {
+    /// Images from `pixels` and captions from the column `text`, where they are asked for.
+    pub fn open(
+        context: &StepContext<'_>,
+        pixels: Option<Pixels>,
+        text: Option<&str>,
+        shard: u32,
+    ) -> Result<Self> {
+        let images = match pixels {
             None => None,
             Some(Pixels::Tars) => Some(Images::Index(open_index(context)?)),
             Some(Pixels::Own) => {
@@ -36,10 +93,10 @@ impl Rows {
                 Some(Images::Own(reader.ok_or_else(|| Error::bug("the input's images are gone"))?))
             }
         };
-        let captions = match &plan.text {
+        let captions = match text {
             None => None,
             Some(column) => Some(Captions {
-                reader: context.columns(shard, std::slice::from_ref(column), CAPTION_ROWS)?,
+                reader: context.columns(shard, &[column.into()], CAPTION_ROWS)?,
                 waiting: Vec::new().into_iter(),
             }),
         };
@@ -106,5 +163,30 @@ impl Captions {
                 Ok(text.filter(|_| wanted))
             })
             .collect()
+    }
+}
+
+/// The end of a block that begins at `start`: where enough wanted samples are together.
+pub fn block_end(wanted: &[bool], start: usize, samples: usize) -> usize {
+    let most = wanted.len().min(start + MOST_ROWS);
+    let mut left = samples.max(1);
+    for (row, &wanted) in wanted.iter().enumerate().take(most).skip(start) {
+        left -= usize::from(wanted);
+        if left == 0 {
+            return row + 1;
+        }
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_count_samples() {
+        let kept = [true, false, false, true, true, false];
+        assert_eq!((block_end(&kept, 0, 2), block_end(&kept, 4, 2), block_end(&kept, 0, 99)), (4, 6, 6));
+        assert_eq!(block_end(&vec![false; 40_000], 10, 1), 10 + MOST_ROWS);
     }
 }
