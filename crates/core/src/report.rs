@@ -343,8 +343,11 @@ pub struct SelectionReport {
     pub seen: u64,
     /// Rows kept by every step.
     pub kept: u64,
-    /// Rows dropped, by the step that dropped them (folder name), errors included.
+    /// Rows dropped, by the step that dropped them (folder name), errors included; `decision` where a person did.
     pub dropped_by: BTreeMap<String, u64>,
+    /// Rows on which a person decided, whatever the steps had said.
+    #[serde(default)]
+    pub decided: u64,
 }
 
 /// A sample shown in the report.

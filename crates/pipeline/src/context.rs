@@ -31,6 +31,8 @@ pub struct StepRef {
     pub name: String,
     /// What it provides.
     pub provides: Provides,
+    /// Its hash: the same where its files are the same.
+    pub hash: String,
 }
 
 /// What a task sees.

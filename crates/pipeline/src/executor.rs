@@ -65,6 +65,7 @@ impl Executor<'_> {
                     options: self.recipe.steps[earlier].options.clone(),
                     name: run.manifest.steps[earlier].folder.clone(),
                     provides: self.steps[earlier].provides()?,
+                    hash: run.manifest.steps[earlier].hash.clone(),
                 })
             })
             .collect()

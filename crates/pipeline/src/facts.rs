@@ -29,6 +29,8 @@ pub struct StepFacts {
     pub identity: String,
     /// Folders below `embeddings/` that belong to it.
     pub embeddings: Vec<String>,
+    /// Whether a person's decisions on clusters are part of its verdicts, and so of its hash.
+    pub takes_decisions: bool,
 }
 
 /// The facts of every step. This is where a model's files are read for the first time.
@@ -37,6 +39,7 @@ pub fn step_facts(recipe: &Recipe, steps: &[Box<dyn Step>], dataset: &Dataset) -
         Ok(StepFacts {
             identity: step.identity(dataset, recipe.input.images.as_deref())?,
             embeddings: step.provides()?.embeddings.into_iter().map(|array| array.name).collect(),
+            takes_decisions: step.takes_decisions(),
         })
     };
     let place = |index: usize, step: &dyn Step| format!("step {} ({})", index + 1, step.kind());

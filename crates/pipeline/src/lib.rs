@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 mod columns;
 mod context;
+mod decisions;
 mod errors;
 mod executor;
 mod facts;
@@ -18,6 +19,7 @@ mod table;
 
 pub use columns::ColumnReader;
 pub use context::{Embedding, StepContext, StepRef};
+pub use decisions::{DECISIONS_FILE, Decided, Decision, Decisions};
 pub use errors::ErrorRow;
 pub use executor::{Executor, Limits};
 pub use facts::{Provides, StepFacts, step_facts};
@@ -26,6 +28,6 @@ pub use manifest::{FORMAT_VERSION, Manifest, ManifestInput, ManifestStep, StepSt
 pub use plan::{Plan, PlannedStep};
 pub use run::{Found, RunFolder};
 pub use scatter::{GlobalRow, ScatterReader, ScatterWriter};
-pub use selection::{Selection, read_selection, write_selection};
+pub use selection::{DECISION, Selection, read_selection, write_selection};
 pub use step::{Parallel, PhaseSpec, Step, TaskOutput, Unit, UnitKind};
 pub use table::{TableReader, TableSchema, Verdicts, read_column, write_columns, write_table};

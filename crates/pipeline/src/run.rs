@@ -7,7 +7,7 @@ use std::{
 use cribble_core::{Error, ErrorKind, Recipe, Result};
 
 use crate::{
-    StepFacts,
+    Decisions, StepFacts,
     executor::clean_temporaries,
     manifest::{FORMAT_VERSION, Manifest, ManifestInput, ManifestStep, StepState},
 };
@@ -138,7 +138,7 @@ fn compare(
             .with_hint("name a new folder with --out"));
         }
     }
-    let steps = step_hashes(recipe, facts, &input)?;
+    let steps = step_hashes(recipe, facts, &input, &Decisions::read(path)?)?;
     let mut found = Found::default();
     let mut embeddings = Vec::new();
     if let Some(known) = &known {
@@ -203,9 +203,14 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// The steps of a recipe with their hashes: each covers all that can change its files.
-fn step_hashes(recipe: &Recipe, facts: &[StepFacts], input: &ManifestInput) -> Result<Vec<ManifestStep>> {
+fn step_hashes(
+    recipe: &Recipe,
+    facts: &[StepFacts],
+    input: &ManifestInput,
+    decisions: &Decisions,
+) -> Result<Vec<ManifestStep>> {
     let mut before = blake3::hash(format!("cribble run {FORMAT_VERSION} {}", input.fingerprint).as_bytes());
-    let mut steps = Vec::with_capacity(recipe.steps.len());
+    let mut steps = Vec::<ManifestStep>::with_capacity(recipe.steps.len());
     for (index, spec) in recipe.steps.iter().enumerate() {
         let facts = facts.get(index).cloned().unwrap_or_default();
         let options = serde_json::to_string(&spec.options.without_costs())
@@ -218,6 +223,13 @@ fn step_hashes(recipe: &Recipe, facts: &[StepFacts], input: &ManifestInput) -> R
         if !facts.identity.is_empty() {
             hasher.update(&[0]);
             hasher.update(facts.identity.as_bytes());
+        }
+        if facts.takes_decisions
+            && let Some(clustering) = steps.iter().rev().find(|step| step.kind == "cluster")
+        {
+            for (cluster, decision) in decisions.clusters(&clustering.hash) {
+                hasher.update(format!("\0{cluster} {}", decision.reason()).as_bytes());
+            }
         }
         before = hasher.finalize();
         steps.push(ManifestStep {
@@ -283,8 +295,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
         let facts = |identity: &str| {
-            let embed =
-                StepFacts { identity: identity.into(), embeddings: vec!["a_img".into(), "a_txt".into()] };
+            let embed = StepFacts {
+                identity: identity.into(),
+                embeddings: vec!["a_img".into(), "a_txt".into()],
+                ..StepFacts::default()
+            };
             [embed, StepFacts::default()]
         };
         let (mut run, _) = RunFolder::prepare(&path, &recipe(0.1), &facts("weights 1"), input()).unwrap();

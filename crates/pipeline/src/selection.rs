@@ -14,7 +14,7 @@ use cribble_io::tables::TableWriter;
 use rayon::prelude::*;
 
 use crate::{
-    Executor, RunFolder,
+    Decided, Decisions, Executor, RunFolder,
     errors::concatenate,
     subset::SubsetSorter,
     table::{TableReader, read_batches},
@@ -34,6 +34,9 @@ pub struct Selection {
     /// How often it stands in the subset.
     pub copies: u32,
 }
+
+/// What `dropped_by` names where a person decided.
+pub const DECISION: &str = "decision";
 
 fn schema() -> Arc<Schema> {
     Arc::new(Schema::new(vec![
@@ -78,7 +81,7 @@ pub fn read_selection(run: &Path, shard: &str) -> Result<Vec<Selection>> {
 }
 
 /// Reads what every step said of the rows of a shard. Each step after the one that dropped a row has not judged it.
-fn decide(run: &RunFolder, shard: &str, uids: &[Uid]) -> Result<Vec<Selection>> {
+fn decide(run: &RunFolder, shard: &str, uids: &[Uid], decisions: &Decisions) -> Result<Vec<Selection>> {
     let mut rows: Vec<Selection> = uids
         .iter()
         .map(|&uid| Selection { uid, keep: true, dropped_by: None, reason: None, copies: 1 })
@@ -97,6 +100,15 @@ fn decide(run: &RunFolder, shard: &str, uids: &[Uid]) -> Result<Vec<Selection>> 
                 selection.dropped_by = Some(step.folder.clone());
                 selection.reason = reason.is_valid(row).then(|| reason.value(row).to_string());
             }
+        }
+    }
+    if decisions.samples() > 0 {
+        for selection in &mut rows {
+            let Some(decision) = decisions.sample(selection.uid) else { continue };
+            selection.keep = decision.verdict == Decided::Keep;
+            selection.copies = u32::from(selection.keep);
+            selection.dropped_by = (!selection.keep).then(|| DECISION.into());
+            selection.reason = Some(decision.reason());
         }
     }
     Ok(rows)
@@ -129,6 +141,7 @@ pub fn write_selection(
 ) -> Result<(SelectionReport, Vec<(String, u64)>)> {
     let dataset = executor.dataset;
     let shards = dataset.shards();
+    let decisions = Decisions::read(run.path())?;
     executor.progress.begin("selection", shards.len() as u64, "shards");
     let reports = shards
         .par_iter()
@@ -136,10 +149,11 @@ pub fn write_selection(
         .map(|(index, shard)| {
             executor.cancel.check()?;
             let uids = dataset.uids(index as u32)?;
-            let rows = decide(run, &shard.name, &uids)?;
+            let rows = decide(run, &shard.name, &uids, &decisions)?;
             write_shard(&selection_path(run.path(), &shard.name), &rows)?;
             let mut report = SelectionReport { seen: rows.len() as u64, ..SelectionReport::default() };
             for row in &rows {
+                report.decided += u64::from(decisions.sample(row.uid).is_some());
                 match &row.dropped_by {
                     Some(step) => *report.dropped_by.entry(step.clone()).or_default() += 1,
                     None => report.kept += 1,
@@ -154,6 +168,7 @@ pub fn write_selection(
     for report in reports? {
         sum.seen += report.seen;
         sum.kept += report.kept;
+        sum.decided += report.decided;
         for (step, count) in report.dropped_by {
             *sum.dropped_by.entry(step).or_default() += count;
         }

@@ -94,6 +94,11 @@ pub trait Step: Send + Sync {
         Ok(String::new())
     }
 
+    /// Whether a person's decisions on clusters ([`crate::Decisions`]) are part of its verdicts.
+    fn takes_decisions(&self) -> bool {
+        false
+    }
+
     /// The phases, in order. The last one writes one table for each shard.
     fn phases(&self) -> Vec<PhaseSpec>;
 

@@ -12,6 +12,7 @@ mod embedding;
 mod figures;
 mod filter;
 mod images;
+mod judge;
 mod language;
 mod order;
 #[cfg(test)]
@@ -37,6 +38,9 @@ pub fn build(recipe: &Recipe) -> Result<Vec<Box<dyn Step>>> {
                 StepOptions::Embed(options) => Ok(Box::new(embed::Embed::new(options.clone())) as _),
                 StepOptions::Dedup(options) => Ok(Box::new(dedup::Dedup::new(options.clone())) as _),
                 StepOptions::Cluster(options) => Ok(Box::new(cluster::Cluster::new(options.clone())) as _),
+                StepOptions::Judge(options) => {
+                    judge::Judge::new(options.clone()).map(|step| Box::new(step) as _)
+                }
                 StepOptions::Prune(options) => Ok(Box::new(prune::Prune::new(options.clone())) as _),
                 other => Err(cribble_core::Error::bug(format!("no step for kind {}", other.kind()))),
             };

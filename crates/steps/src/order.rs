@@ -44,7 +44,7 @@ impl OrderKey {
 }
 
 /// An integer that grows with the number (IEEE total order; −0 and 0 are one place).
-fn ascending(value: f64) -> u64 {
+pub(crate) fn ascending(value: f64) -> u64 {
     let bits = if value == 0.0 { 0 } else { value.to_bits() };
     if bits >> 63 == 1 { !bits } else { bits | (1 << 63) }
 }

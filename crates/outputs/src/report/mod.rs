@@ -12,6 +12,7 @@ mod examples;
 mod format;
 mod funnel;
 mod funnel_text;
+mod judge;
 mod page;
 mod planted;
 mod prune;

@@ -2,7 +2,7 @@
 use cribble_core::RunReport;
 use maud::{Markup, html};
 
-use super::format::{clip, count, percent, share};
+use super::format::{clip, count, counted, percent, share};
 use super::funnel::sum;
 
 /// Dropping steps by name, in the order of the run; steps that the run does not list come last, by name.
@@ -28,6 +28,9 @@ pub fn render(report: &RunReport) -> Markup {
         section #selection {
             h2 { "Selection" }
             p.lead { "Where every row of the input went. A row belongs to the first step that dropped it; rows with errors count as dropped." }
+            @if selection.decided > 0 {
+                p.small { "A person decided on " (counted(selection.decided, "row", "rows")) " (decisions.jsonl), whatever the steps had said; those that went so are dropped by “decision”." }
+            }
             @if selection.seen != dropped.saturating_add(selection.kept) {
                 p.warning role="alert" {
                     b { "These counts do not add up. " }

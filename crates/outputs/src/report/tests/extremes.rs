@@ -222,7 +222,7 @@ fn report() -> impl Strategy<Value = RunReport> {
                 fingerprint: path,
             },
             steps,
-            selection: SelectionReport { seen: rows, kept, dropped_by },
+            selection: SelectionReport { seen: rows, kept, dropped_by, decided: 0 },
             examples,
             planted: Some(
                 serde_json::json!([{"kind": "x", "planted": rows, "found": kept, "share": seconds}]),

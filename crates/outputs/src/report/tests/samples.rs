@@ -99,6 +99,7 @@ pub fn small() -> RunReport {
             seen: 10_000,
             kept: 500,
             dropped_by: counted(&[("01-filter", 2_000), ("02-dedup", 1), ("04-prune", 7_499)]),
+            decided: 0,
         },
         steps,
         examples: vec![

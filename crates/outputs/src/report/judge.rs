@@ -1,0 +1,101 @@
+//! What a `judge` step adds: who judged by which prompt, how many clusters and rows got which verdict, what the calls took, and a table of
+//! clusters with their verdict, reason and nearest captions. All of these texts are from models and from the web: text, never markup.
+use std::collections::BTreeMap;
+
+use cribble_core::{ChatUsage, ClusterVerdict, JudgeDetails};
+use maud::{Markup, html};
+
+use super::format::{by_count, clip, count, percent, seconds, shorten};
+use super::funnel::sum;
+use super::table::Table;
+
+/// The tiles, the verdicts and the clusters.
+pub fn render(details: &JudgeDetails) -> Markup {
+    let clusters = sum(details.clusters.values());
+    html! {
+        dl.tiles {
+            div {
+                dt { "judge" } dd { (clip(&details.by, 60)) }
+                @if !details.prompt.is_empty() { p { "prompt " (clip(&details.prompt, 60)) } }
+            }
+            div {
+                dt { "clusters judged" } dd { (count(clusters)) }
+                @if details.votes > 1 { p { (count(details.votes)) " votes each" } }
+            }
+            @if details.decided > 0 {
+                div { dt { "decided by a person" } dd { (count(details.decided)) } p { "whatever the judge said" } }
+            }
+        }
+        @if let Some(usage) = &details.usage { (calls(usage)) }
+        (verdicts(&details.clusters, &details.rows))
+        (cards(&details.verdicts))
+    }
+}
+
+/// What calls took, for every step that makes some.
+pub fn calls(usage: &ChatUsage) -> Markup {
+    html! {
+        dl.tiles {
+            div {
+                dt { "answers" } dd { (count(usage.answered + usage.cached)) }
+                p { (count(usage.cached)) " were known before" }
+            }
+            div { dt { "calls" } dd { (count(usage.calls)) } p { (count(usage.retries)) " retries, " (count(usage.failed)) " given up" } }
+            div { dt { "tokens" } dd { (count(usage.input_tokens + usage.output_tokens)) } p { (count(usage.output_tokens)) " of them answered" } }
+            @if usage.answered > 0 {
+                div { dt { "a call" } dd { (seconds(usage.p50_seconds)) } p { "95 of 100 within " (seconds(usage.p95_seconds)) } }
+            }
+            @if usage.cost > 0.0 { div { dt { "cost" } dd { (format!("{:.4}", usage.cost)) } p { "by the prices of the recipe" } } }
+        }
+    }
+}
+
+fn verdicts(clusters: &BTreeMap<String, u64>, rows: &BTreeMap<String, u64>) -> Markup {
+    let (all_clusters, all_rows) = (sum(clusters.values()), sum(rows.values()));
+    let order = by_count(clusters);
+    let table = Table::new(
+        "Verdicts",
+        &["verdict", "clusters", "share", "rows", "share"],
+        order.iter(),
+        |(verdict, number)| {
+            let rows = rows.get(*verdict).copied().unwrap_or(0);
+            vec![
+                clip(verdict, 40),
+                count(*number),
+                percent(*number, all_clusters),
+                count(rows),
+                percent(rows, all_rows),
+            ]
+        },
+    );
+    html! { @if !clusters.is_empty() { h3 { "Verdicts" } (table.render()) } }
+}
+
+fn cards(verdicts: &[ClusterVerdict]) -> Markup {
+    let heads = ["cluster", "rows", "verdict", "title", "category", "why", "nearest captions"];
+    let mut order: Vec<&ClusterVerdict> = verdicts.iter().collect();
+    // What went is what a reader wants to check first.
+    order.sort_by_key(|one| (one.keep, std::cmp::Reverse(one.size), one.cluster));
+    let table = Table::new("Clusters, those that went first", &heads, order.into_iter(), |one| {
+        let mut verdict = one.verdict.clone();
+        if let Some(by) = &one.decided_by {
+            verdict += &format!(", {}", shorten(by, 120));
+        } else if one.agreement > 0.0 && one.agreement < 1.0 {
+            verdict += &format!(" ({:.0}% of votes)", one.agreement * 100.0);
+        }
+        let mut why = shorten(&one.reason, 300);
+        if !one.flags.is_empty() {
+            why += &format!(" [{}]", shorten(&one.flags.join(", "), 100));
+        }
+        vec![
+            format!("{}{}", one.cluster, if one.keep { "" } else { " ✕" }),
+            count(one.size),
+            verdict,
+            shorten(&one.title, 80),
+            shorten(&one.category, 40),
+            why,
+            one.nearest.iter().map(|caption| shorten(caption, 120)).collect::<Vec<_>>().join(" · "),
+        ]
+    });
+    html! { @if !verdicts.is_empty() { h3 { "Clusters" } (table.render()) } }
+}
