@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 26] = [
     &[],
     &["run"],
     &["demo"],
@@ -13,6 +13,8 @@ const COMMANDS: [&[&str]; 24] = [
     &["filter"],
     &["language"],
     &["embed"],
+    &["caption"],
+    &["rewrite"],
     &["dedup"],
     &["cluster"],
     &["prune"],

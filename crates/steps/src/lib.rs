@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 mod best_column;
 mod calls;
+mod caption;
 mod captions;
 mod centroids;
 mod cluster;
@@ -18,6 +19,7 @@ mod order;
 #[cfg(test)]
 mod parity;
 mod prune;
+mod rewrite;
 mod sample_rows;
 mod training;
 mod values;
@@ -42,6 +44,8 @@ pub fn build(recipe: &Recipe) -> Result<Vec<Box<dyn Step>>> {
                     judge::Judge::new(options.clone()).map(|step| Box::new(step) as _)
                 }
                 StepOptions::Prune(options) => Ok(Box::new(prune::Prune::new(options.clone())) as _),
+                StepOptions::Caption(options) => Ok(Box::new(caption::Caption::new(options.clone())) as _),
+                StepOptions::Rewrite(options) => Ok(Box::new(rewrite::Rewrite::new(options.clone())) as _),
                 other => Err(cribble_core::Error::bug(format!("no step for kind {}", other.kind()))),
             };
             step.map_err(|error| error.context(format!("step {} ({})", index + 1, spec.options.kind())))

@@ -1,5 +1,7 @@
 //! The command line as plain data: clap structs that parse and never act. Each turns into the option struct of a library; defaults are
 //! read from those structs, so that a flag and a recipe key cannot have two of them.
+mod caption;
+mod chat;
 mod demo;
 mod embed;
 mod export;
@@ -11,6 +13,8 @@ mod run;
 mod subset;
 mod verbs;
 
+pub use caption::{CaptionArgs, RewriteArgs};
+pub use chat::ChatArgs;
 pub use demo::{DemoArgs, MOST_ROWS_WITH_IMAGES};
 pub use embed::EmbedArgs;
 pub use export::{ExportArgs, ExportFormat};
@@ -58,6 +62,10 @@ pub enum Command {
     Language(LanguageArgs),
     /// Turn images and captions into vectors with a CLIP-like model, in this process
     Embed(EmbedArgs),
+    /// Write a caption for each image, by a vision-language model on a server
+    Caption(CaptionArgs),
+    /// Write captions anew, by rules or by a language model on a server
+    Rewrite(RewriteArgs),
     /// Drop exact and semantic duplicates
     Dedup(DedupArgs),
     /// Group rows by embedding with spherical k-means

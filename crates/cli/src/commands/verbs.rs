@@ -2,7 +2,10 @@
 use cribble_core::{OutputOptions, Recipe, Result, StepOptions, StepSpec};
 
 use crate::{
-    args::{ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, LanguageArgs, PruneArgs, VerbArgs},
+    args::{
+        CaptionArgs, ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, LanguageArgs, PruneArgs, RewriteArgs,
+        VerbArgs,
+    },
     commands::run::show,
     session::{self, Job},
     settings::Settings,
@@ -21,6 +24,16 @@ pub fn language(settings: &Settings, args: &LanguageArgs) -> Result<u8> {
 /// `embed`.
 pub fn embed(settings: &Settings, args: &EmbedArgs) -> Result<u8> {
     verb(settings, "embed", &args.verb(), vec![args.options()])
+}
+
+/// `caption`.
+pub fn caption(settings: &Settings, args: &CaptionArgs) -> Result<u8> {
+    verb(settings, "caption", &args.verb, vec![args.options()?])
+}
+
+/// `rewrite`.
+pub fn rewrite(settings: &Settings, args: &RewriteArgs) -> Result<u8> {
+    verb(settings, "rewrite", &args.verb, vec![args.options()?])
 }
 
 /// `dedup`.

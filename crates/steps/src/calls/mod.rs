@@ -19,7 +19,7 @@ use cribble_core::{ChatOptions, ChatUsage, Error, Result};
 use cribble_pipeline::StepContext;
 
 pub use missing::{MissingList, fail_on_missing};
-pub use picture::{Picture, picture};
+pub use picture::picture;
 pub use prompt::Prompt;
 pub use usage::{add_usage, usage_note};
 
