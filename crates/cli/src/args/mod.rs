@@ -7,6 +7,7 @@ mod embed;
 mod export;
 mod global;
 mod inspect;
+mod judge;
 mod language;
 mod reshard;
 mod run;
@@ -20,6 +21,7 @@ pub use embed::EmbedArgs;
 pub use export::{ExportArgs, ExportFormat};
 pub use global::{ColorWhen, GlobalArgs, ProgressMode};
 pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
+pub use judge::{DecideArgs, JudgeArgs, VerdictArg};
 pub use language::LanguageArgs;
 pub use reshard::{Keys, ReshardArgs};
 pub use run::{RunArgs, RunningArgs, TaskArgs};
@@ -70,6 +72,8 @@ pub enum Command {
     Dedup(DedupArgs),
     /// Group rows by embedding with spherical k-means
     Cluster(ClusterArgs),
+    /// Cluster and keep the clusters that a model, or plain rules, find worth training on
+    Judge(JudgeArgs),
     /// Keep a share of the rows, chosen by cluster, by distance or at random
     Prune(PruneArgs),
     /// Look into, combine, sample and convert subset files
@@ -80,6 +84,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Print the funnel of a run and write its report again
     Report(ReportArgs),
+    /// Record a person's word on a sample or a cluster, which overrides the run's
+    Decide(DecideArgs),
     /// Say what every step thought of one sample
     Why(WhyArgs),
     /// Say whether this machine is fit for work

@@ -53,7 +53,7 @@ impl VerbArgs {
 }
 
 /// One value stays one value, several become a list, as a recipe would have them.
-fn one_or_many<T: Copy>(values: &[T]) -> OneOrMany<T> {
+pub(super) fn one_or_many<T: Copy>(values: &[T]) -> OneOrMany<T> {
     match values {
         [one] => OneOrMany::One(*one),
         many => OneOrMany::Many(many.to_vec()),

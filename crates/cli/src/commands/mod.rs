@@ -2,6 +2,7 @@
 //! an exit code of its own.
 mod check;
 mod completions;
+mod decide;
 mod demo;
 mod doctor;
 mod export;
@@ -36,11 +37,13 @@ pub fn run(settings: &Settings, command: Command) -> Result<u8> {
         Command::Rewrite(args) => verbs::rewrite(settings, &args),
         Command::Dedup(args) => verbs::dedup(settings, &args),
         Command::Cluster(args) => verbs::cluster(settings, &args),
+        Command::Judge(args) => verbs::judge(settings, &args),
         Command::Prune(args) => verbs::prune(settings, &args),
         Command::Subset(args) => subset::run(settings, &args.command),
         Command::Reshard(args) => reshard::run(settings, &args),
         Command::Export(args) => export::run(settings, &args),
         Command::Report(args) => report::run(settings, &args),
+        Command::Decide(args) => decide::run(settings, &args),
         Command::Why(args) => why::run(settings, &args),
         Command::Doctor(args) => doctor::run(settings, &args),
         Command::Completions(args) => completions::run(settings, &args),
@@ -62,11 +65,13 @@ pub fn name(command: &Command) -> &'static str {
         Command::Rewrite(_) => "rewrite",
         Command::Dedup(_) => "dedup",
         Command::Cluster(_) => "cluster",
+        Command::Judge(_) => "judge",
         Command::Prune(_) => "prune",
         Command::Subset(_) => "subset",
         Command::Reshard(_) => "reshard",
         Command::Export(_) => "export",
         Command::Report(_) => "report",
+        Command::Decide(_) => "decide",
         Command::Why(_) => "why",
         Command::Doctor(_) => "doctor",
         Command::Completions(_) => "completions",

@@ -3,8 +3,8 @@ use cribble_core::{OutputOptions, Recipe, Result, StepOptions, StepSpec};
 
 use crate::{
     args::{
-        CaptionArgs, ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, LanguageArgs, PruneArgs, RewriteArgs,
-        VerbArgs,
+        CaptionArgs, ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, JudgeArgs, LanguageArgs, PruneArgs,
+        RewriteArgs, VerbArgs,
     },
     commands::run::show,
     session::{self, Job},
@@ -44,6 +44,11 @@ pub fn dedup(settings: &Settings, args: &DedupArgs) -> Result<u8> {
 /// `cluster`.
 pub fn cluster(settings: &Settings, args: &ClusterArgs) -> Result<u8> {
     verb(settings, "cluster", &args.verb, vec![args.options()])
+}
+
+/// `judge`.
+pub fn judge(settings: &Settings, args: &JudgeArgs) -> Result<u8> {
+    verb(settings, "judge", &args.verb, args.options()?)
 }
 
 /// `prune`.

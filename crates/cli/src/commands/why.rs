@@ -22,8 +22,9 @@ use crate::{args::WhyArgs, commands::why_text, settings::Settings};
 const MOST_LISTED: usize = 5;
 
 /// Where a sample stands.
-struct Place {
-    uid: Uid,
+pub struct Place {
+    /// The sample.
+    pub uid: Uid,
     shard: String,
     row: usize,
 }
@@ -43,7 +44,7 @@ pub fn run(settings: &Settings, args: &WhyArgs) -> Result<u8> {
 }
 
 /// Finds a sample by its uid or the beginning of it.
-fn find(run: &RunFolder, text: &str) -> Result<Place> {
+pub fn find(run: &RunFolder, text: &str) -> Result<Place> {
     let wanted = Prefix::parse(text)?;
     let tables = tables(run)?;
     let found: Vec<Place> = tables

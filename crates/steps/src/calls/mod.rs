@@ -38,10 +38,6 @@ impl Caller {
         Self { options, client: Mutex::new(None) }
     }
 
-    pub fn options(&self) -> &ChatOptions {
-        &self.options
-    }
-
     fn endpoint(&self) -> Result<Endpoint> {
         let endpoint = Endpoint::new(&self.options.endpoint, &self.options.model)
             .map_err(|error| Error::usage(error.to_string()))?;

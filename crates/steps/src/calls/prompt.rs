@@ -77,11 +77,6 @@ impl Prompt {
         &self.text
     }
 
-    /// Whether the question shows a place.
-    pub fn shows(&self, place: usize) -> bool {
-        self.user.contains(&Piece::Place(place))
-    }
-
     /// Instructions and question, with `values` in the order of the places.
     pub fn fill(&self, values: &[&str]) -> (Option<String>, String) {
         let fill = |pieces: &[Piece]| -> String {
@@ -148,7 +143,7 @@ mod tests {
         let (system, user) = prompt.fill(&["- {a}", "7"]);
         assert_eq!(system.as_deref(), Some("Be brief."));
         assert_eq!(user, "{\"n\": 7}\n- {a}");
-        assert!(prompt.shows(0) && prompt.name().contains("p.txt ("));
+        assert!(prompt.name().contains("p.txt ("));
         for (text, what) in [
             ("{nearest", "lone '{'"),
             ("{nearest} }", "lone '}'"),
