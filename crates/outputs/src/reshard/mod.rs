@@ -42,6 +42,8 @@ pub use run::{reshard, reshard_with_captions};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_captions;
 
 use cribble_core::{Error, ErrorKind};
 use cribble_io::IoError;
