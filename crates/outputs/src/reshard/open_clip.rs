@@ -12,11 +12,9 @@ pub fn open_clip_flags(output: &Path, report: &ReshardReport) -> Option<String> 
     let data = quoted(&output.join(brace_range(&first.name, &last.name)).to_string_lossy());
     let mut flags =
         format!("--train-data {data} --dataset-type webdataset --train-num-samples {}", report.written);
-    match &report.captions {
-        Some(captions) if captions.txt == Txt::Original => {
-            flags += &format!(" --json-text-key {}", quoted(&captions.text_keys.join(";")));
-        }
-        _ => flags += " --text-key txt",
+    // Without a flag the text is read from `.txt`, by all releases: older ones refuse `--text-key txt`.
+    if let Some(captions) = report.captions.as_ref().filter(|captions| captions.txt == Txt::Original) {
+        flags += &format!(" --json-text-key {}", quoted(&captions.text_keys.join(";")));
     }
     Some(flags)
 }
@@ -72,7 +70,7 @@ mod tests {
         report.shards = vec![shard("0.tar"), shard("1.tar")];
         let data =
             r"--train-data 'it'\''s/shards/{0..1}.tar' --dataset-type webdataset --train-num-samples 10";
-        assert_eq!(open_clip_flags(output, &report).unwrap(), format!("{data} --text-key txt"));
+        assert_eq!(open_clip_flags(output, &report).unwrap(), data);
         let captions = |txt| CaptionReport {
             fields: Vec::new(),
             text_keys: vec!["caption_best".into(), "caption".into()],
@@ -83,6 +81,6 @@ mod tests {
         let expected = format!("{data} --json-text-key 'caption_best;caption'");
         assert_eq!(open_clip_flags(output, &report).unwrap(), expected);
         report.captions = Some(captions(Txt::Best));
-        assert_eq!(open_clip_flags(output, &report).unwrap(), format!("{data} --text-key txt"));
+        assert_eq!(open_clip_flags(output, &report).unwrap(), data);
     }
 }

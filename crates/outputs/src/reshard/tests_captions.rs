@@ -166,8 +166,12 @@ fn interruptions_and_threads_change_nothing_and_other_captions_are_another_plan(
     let subset: Vec<u128> = (1..=30).chain([29]).collect();
     let summary = |case: &Case| {
         let mut files: BTreeMap<String, Vec<u8>> = case.files();
-        let summary = object(&files.remove("reshard.json").unwrap());
-        (files, summary["report"].clone())
+        let mut report = object(&files.remove("reshard.json").unwrap())["report"].clone();
+        // Hashes cover the times of the input files, which every case has its own of.
+        for shard in report["shards"].as_array_mut().unwrap() {
+            shard.as_object_mut().unwrap().remove("hash").unwrap();
+        }
+        (files, report)
     };
     let mut whole = Case::new(&three_tars(), &subset);
     (whole.options.shard_size, whole.options.txt, whole.options.threads) = (5, Txt::Best, 4);
