@@ -259,7 +259,7 @@ fn rows_are_exported_as_parquet_and_as_json_lines() {
 
     place
         .run(&["export", "run", "--format", "jsonl", "--out", "out0.jsonl"], 1)
-        .error("is there already", "never overwritten");
+        .error("is there already", "ever overwritten");
     place
         .run(&["export", "run", "--format", "cluster-labels", "--out", "c.csv"], 2)
         .error("no complete cluster", "cluster");

@@ -115,14 +115,14 @@ pub fn rows(
 
 /// The file that is written.
 enum Sink {
-    Parquet(TableWriter),
+    Parquet(Box<TableWriter>),
     Jsonl(AtomicFile),
 }
 
 impl Sink {
     fn create(out: &Path, format: RowFormat, schema: SchemaRef) -> Result<Self> {
         Ok(match format {
-            RowFormat::Parquet => Self::Parquet(TableWriter::create(out, schema)?),
+            RowFormat::Parquet => Self::Parquet(Box::new(TableWriter::create(out, schema)?)),
             RowFormat::Jsonl => Self::Jsonl(AtomicFile::create(out)?),
         })
     }

@@ -111,14 +111,14 @@ pub(super) fn rewrite<E>(
     all.extend(fields);
     let (data, replaced_fields) = object.with(&all);
 
-    let mut rewritten = Rewritten::default();
-    rewritten.counts = CaptionCounts {
+    let counts = CaptionCounts {
         samples: 1,
         json_made: u64::from(json.is_none()),
         txt_best: u64::from(best.is_some()),
         replaced_fields,
         ..CaptionCounts::default()
     };
+    let mut rewritten = Rewritten { members: Vec::new(), counts };
     let mut put = |at: Option<usize>, extension: &str, data: Vec<u8>| {
         let extension = at.map_or(extension.as_bytes(), |at| &sample.members[at].extension).to_vec();
         rewritten.members.push(NewMember { at, extension, data });

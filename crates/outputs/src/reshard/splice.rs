@@ -141,7 +141,8 @@ impl Scanner<'_> {
                 b',' | b'}' if open.is_empty() => break,
                 b':' if open.is_empty() => return None,
                 close @ (b'}' | b']') => {
-                    if open.pop() != Some(close) {
+                    let opened = open.pop()?;
+                    if opened != close {
                         return None;
                     }
                 }
