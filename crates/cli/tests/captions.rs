@@ -125,9 +125,9 @@ fn captions_that_are_not_there_are_asked_for_in_vain() {
     };
     let run = ["run", "recipe.toml", "--out", "run"];
     recipe("captions = true");
-    place.run(&run, 2).error("no step of run made a column of captions", "compute");
+    place.run(&run, 2).error("no step makes a column caption_…", "compute");
     recipe("txt = \"best\"");
-    place.run(&run, 2).error("no column caption_best was made", "referee");
+    place.run(&run, 2).error("no step makes the column caption_best", "referee");
     recipe("");
     place.run(&run, 0);
     let summary = String::from_utf8(fs::read(place.path("run/shards/reshard.json")).unwrap()).unwrap();

@@ -1,7 +1,7 @@
 //! What a run writes beside its tables: the `[output]` table of a recipe.
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{Error, Result, options::words};
+use crate::{Error, Result, StepOptions, StepSpec, options::words};
 
 words! {
     /// What stands in the `.txt` members of new tars.
@@ -96,7 +96,7 @@ impl Default for OutputOptions {
 }
 
 impl OutputOptions {
-    pub(crate) fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self, steps: &[StepSpec]) -> Result<()> {
         if !matches!(self.keys.as_str(), "original" | "uid") {
             let text = format!("[output] keys = \"{}\" is neither original nor uid", self.keys);
             return Err(Error::usage(text));
@@ -104,6 +104,31 @@ impl OutputOptions {
         if self.txt == Txt::Best && self.captions == WithCaptions::Never {
             return Err(Error::usage("[output] txt = \"best\" and captions = false contradict each other")
                 .with_hint("the text that best replaces would stand nowhere any more: leave captions out"));
+        }
+        let computes = |wanted: &dyn Fn(&str) -> bool| {
+            steps.iter().any(|step| match &step.options {
+                StepOptions::Filter(filter) => filter.compute.keys().any(|name| wanted(name)),
+                _ => false,
+            })
+        };
+        let has = |kinds: &[&str]| steps.iter().any(|step| kinds.contains(&step.options.kind()));
+        if self.shards
+            && self.captions == WithCaptions::Always
+            && !has(&["caption", "rewrite", "referee"])
+            && !computes(&|name| name.starts_with("caption_"))
+        {
+            return Err(Error::usage("[output] captions = true, but no step makes a column caption_…")
+                .with_hint(
+                    "the steps caption, rewrite and referee do, and so does `compute` of a filter step",
+                ));
+        }
+        if self.shards
+            && self.txt == Txt::Best
+            && !has(&["referee"])
+            && !computes(&|name| name == "caption_best")
+        {
+            return Err(Error::usage("[output] txt = \"best\", but no step makes the column caption_best")
+                .with_hint("add a step with kind = \"referee\", or leave txt = \"original\""));
         }
         Ok(())
     }
@@ -132,5 +157,28 @@ mod tests {
         {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn captions_that_no_step_makes_are_refused_before_the_run() {
+        let recipe = |compute: &str, output: &str| {
+            let step = format!("[[step]]\nkind = \"filter\"\nwhere = \"true\"\ncompute = {{ {compute} }}\n");
+            Recipe::parse(&format!("{step}[output]\n{output}"))
+        };
+        for (compute, output, refusal) in [
+            ("", "shards = true\ncaptions = true", "captions = true"),
+            ("", "shards = true\ntxt = \"best\"", "txt = \"best\""),
+            ("caption_a = \"text\"", "shards = true\ntxt = \"best\"", "txt = \"best\""),
+        ] {
+            let error = recipe(compute, output).unwrap_err();
+            assert!(error.message().contains(refusal) && error.hint().is_some(), "{error}");
+        }
+        assert!(recipe("caption_a = \"text\"", "shards = true\ncaptions = true").is_ok());
+        assert!(recipe("caption_best = \"text\"", "shards = true\ntxt = \"best\"").is_ok());
+        let referee =
+            "[[step]]\nkind = \"referee\"\n[output]\nshards = true\ncaptions = true\ntxt = \"best\"";
+        assert!(Recipe::parse(referee).is_ok());
+        // Without tars nothing is asked for.
+        assert!(recipe("", "captions = true\ntxt = \"best\"").is_ok());
     }
 }

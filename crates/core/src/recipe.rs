@@ -231,7 +231,7 @@ impl Recipe {
         }
         embeddings_differ(&self.steps)?;
         captions_differ(&self.steps)?;
-        self.output.validate()
+        self.output.validate(&self.steps)
     }
 }
 
