@@ -62,6 +62,28 @@ def check_subset(path, against, datacomp):
     return subset
 
 
+def check_captions(folder):
+    """What open_clip's --json-text-key reads: the fields that reshard.json names, as texts with something in them."""
+    import webdataset as wds
+
+    report = json.loads((Path(folder) / "reshard.json").read_text())["report"]["captions"]
+    with_fields = txt_best = 0
+    for tar in sorted(Path(folder).glob("*.tar")):
+        for sample in wds.WebDataset(str(tar), shardshuffle=False, empty_check=False).decode():
+            fields = sample["json"] if "json" in sample else {}
+            made = [name for name in report["fields"] if name in fields]
+            with_fields += bool(made)
+            if made:
+                texts = [fields[key] for key in report["text_keys"] if isinstance(fields.get(key), str) and fields[key].strip()]
+                require(texts, f"{tar}: {sample['__key__']} has {made}, but none of {report['text_keys']} is a text")
+            if report["txt"] == "best" and fields.get("caption_best", "").strip():
+                require(sample["txt"] == fields["caption_best"], f"{tar}: the text of {sample['__key__']} is not its caption_best")
+                txt_best += 1
+    require(with_fields >= report["samples"], f"{folder}: {with_fields} samples with captions, reshard.json says {report['samples']}")
+    require(txt_best == report["txt_best"], f"{folder}: {txt_best} best texts, reshard.json says {report['txt_best']}")
+    print(f"  captions: {with_fields} samples with {', '.join(report['fields'])}; {txt_best} with the best as their text")
+
+
 def check_shards(folder, subset, allow_missing, vectors):
     """Iterates all tars with the webdataset package: keys, json, member hashes, counts, and the copies that a subset asks for."""
     import webdataset as wds
@@ -94,6 +116,9 @@ def check_shards(folder, subset, allow_missing, vectors):
         per_shard[tar.name] = count
     print(f"shards {folder}: webdataset {wds.__version__} reads {sum(per_shard.values())} samples of {len(tars)} tars, "
           f"keys unique, json valid, counts agree with the stats files{' and sizes.json' if sizes is not None else ''}")
+    summary = Path(folder) / "reshard.json"
+    if summary.exists() and "captions" in json.loads(summary.read_text())["report"]:
+        check_captions(folder)
     if subset is not None:
         wanted = Counter(uid_text(row) for row in subset.tolist())
         missing = sum((wanted - seen).values())

@@ -5,11 +5,14 @@ use std::{
     time::Instant,
 };
 
-use cribble_core::{Error, ErrorKind, InputReport, OutputOptions, Result, RunReport, StepReport};
+use cribble_core::{
+    Error, ErrorKind, InputReport, OutputOptions, Result, RunReport, StepReport, WithCaptions,
+};
 use cribble_io::{Location, pattern, storage::LocalStorage};
 use cribble_outputs::{
+    RunCaptions,
     report::{render_html, report_json},
-    reshard::{KeyStyle, ReshardOptions, ReshardReport, reshard},
+    reshard::{CaptionSource, KeyStyle, ReshardOptions, ReshardReport, reshard_with_captions},
 };
 use cribble_pipeline::{Executor, RunFolder, peak_memory, write_selection};
 
@@ -35,7 +38,7 @@ pub fn finish(
     let with_subset = output.subset || output.shards;
     cribble_io::clean_leftovers(&path.join("selection"))?;
     let (selection, subsets) = write_selection(executor, run, with_subset)?;
-    let reshard = if output.shards { Some(write_shards(executor, &path, output)?) } else { None };
+    let reshard = if output.shards { Some(write_shards(executor, run, output)?) } else { None };
     for (report, spec) in steps.iter_mut().zip(&executor.recipe.steps) {
         report.options = serde_json::to_value(&spec.options).ok();
     }
@@ -102,23 +105,31 @@ pub fn tar_inputs(patterns: &[String]) -> Result<Vec<PathBuf>> {
     Ok(inputs)
 }
 
-fn write_shards(executor: &Executor<'_>, run: &Path, output: &OutputOptions) -> Result<ReshardReport> {
+fn write_shards(executor: &Executor<'_>, run: &RunFolder, output: &OutputOptions) -> Result<ReshardReport> {
     let images = executor.recipe.input.images.clone().ok_or_else(|| Error::bug("shards without images"))?;
+    let captions = match output.captions {
+        WithCaptions::Never => None,
+        WithCaptions::Auto => RunCaptions::find(run)?,
+        WithCaptions::Always => Some(RunCaptions::require(run)?),
+    };
+    let path = run.path();
     let options = ReshardOptions {
         input: tar_inputs(&[images])?,
-        subset: run.join("subset.npy"),
-        output: run.join("shards"),
+        subset: path.join("subset.npy"),
+        output: path.join("shards"),
         shard_size: output.shard_size,
         keys: if output.keys == "uid" { KeyStyle::Uid } else { KeyStyle::Original },
+        txt: output.txt,
         allow_missing: output.allow_missing,
         threads: executor.limits.threads,
         memory_bytes: sorting_memory(executor.limits.memory),
         // Everything in a run folder follows its recipe: tars of an earlier one are outdated.
         overwrite: true,
-        index: Some(run.join("images")),
+        index: Some(path.join("images")),
         ..ReshardOptions::default()
     };
-    reshard(&options, executor.progress, executor.cancel)
+    let source = captions.as_ref().map(|captions| captions as &dyn CaptionSource);
+    reshard_with_captions(&options, source, executor.progress, executor.cancel)
 }
 
 /// Memory for sorting under a ceiling: a quarter, and no more than a gigabyte, beyond which sorting gains nothing.

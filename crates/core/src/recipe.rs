@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     CaptionOptions, ChatOptions, ClusterOptions, DedupOptions, EmbedOptions, Error, FilterOptions,
-    JudgeOptions, LanguageOptions, PruneOptions, RefereeOptions, Result, RewriteOptions,
+    JudgeOptions, LanguageOptions, OutputOptions, PruneOptions, RefereeOptions, Result, RewriteOptions,
     checks::{captions_differ, embeddings_differ, validate_step},
     name_hint,
 };
@@ -27,37 +27,6 @@ pub struct InputOptions {
     /// Element type of a headerless array: `f32` or `f16`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<String>,
-}
-
-/// What a run writes beside its tables.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OutputOptions {
-    /// `subset.npy`, and one file for each further fraction.
-    pub subset: bool,
-    /// `report.html`.
-    pub report: bool,
-    /// Resharded tars under `shards/`; needs `input.images`, or tars as input.
-    pub shards: bool,
-    /// Samples per tar.
-    pub shard_size: u64,
-    /// `original` or `uid`.
-    pub keys: String,
-    /// Finish with exit code 0 although samples are missing from the tars.
-    pub allow_missing: bool,
-}
-
-impl Default for OutputOptions {
-    fn default() -> Self {
-        Self {
-            subset: true,
-            report: true,
-            shards: false,
-            shard_size: 10_000,
-            keys: "original".into(),
-            allow_missing: false,
-        }
-    }
 }
 
 /// The options of one step, by kind.
@@ -262,13 +231,7 @@ impl Recipe {
         }
         embeddings_differ(&self.steps)?;
         captions_differ(&self.steps)?;
-        if !matches!(self.output.keys.as_str(), "original" | "uid") {
-            return Err(Error::usage(format!(
-                "[output] keys = \"{}\" is neither original nor uid",
-                self.output.keys
-            )));
-        }
-        Ok(())
+        self.output.validate(&self.steps)
     }
 }
 

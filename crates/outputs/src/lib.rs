@@ -1,7 +1,12 @@
 //! What Cribble hands over: subset algebra, resharded tars, exports and reports. Nothing is computed again here: every figure comes from
 //! the run folder or from one `cribble_core::RunReport`.
 #![warn(missing_docs)]
+mod columns;
 pub mod export;
 pub mod report;
 pub mod reshard;
+mod run_captions;
 pub mod subset_algebra;
+mod values;
+
+pub use run_captions::RunCaptions;

@@ -8,12 +8,18 @@ use clap::{Args, ValueEnum};
 pub enum ExportFormat {
     /// What SemDeDup's and density-based pruning's scripts read: sorted_clusters/cluster_0.npy …, kmeans_centroids.npy
     SortedClusters,
+    /// What luvdatacomp's scripts read, as one file: uid,data_points,cluster_label
+    ClusterLabels,
+    /// One row a sample in a parquet file: uid, key, url and caption of the input; captions, scores, verdicts, languages and clusters of the steps
+    Parquet,
+    /// The same rows as JSON objects, one a line
+    Jsonl,
 }
 
 /// `export`.
 #[derive(Debug, Args)]
 #[command(
-    before_long_help = "Examples:\n  cribble export runs/dbp --format sorted-clusters --out sorted\n  cribble export runs/dbp --format sorted-clusters --out sorted --json"
+    before_long_help = "Examples:\n  cribble export runs/captions --format parquet --out captions.parquet\n  cribble export runs/dbp --format sorted-clusters --out sorted --json"
 )]
 pub struct ExportArgs {
     /// The run folder
@@ -23,7 +29,11 @@ pub struct ExportArgs {
     #[arg(long, value_enum)]
     pub format: ExportFormat,
 
-    /// The folder to write; it must be missing or empty
-    #[arg(long, short, value_name = "DIR")]
+    /// The folder (sorted-clusters; it must be missing or empty) or the file (it must be missing) to write
+    #[arg(long, short, value_name = "PATH")]
     pub out: PathBuf,
+
+    /// Rows of dropped samples too; parquet and jsonl then say what dropped them and why
+    #[arg(long)]
+    pub all: bool,
 }

@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use cribble_core::Txt;
 use cribble_outputs::reshard::ReshardOptions;
 
 /// How samples are called in the new tars.
@@ -38,6 +39,14 @@ pub struct ReshardArgs {
     /// Keys of the samples
     #[arg(long, value_enum, default_value_t = Keys::Original)]
     pub keys: Keys,
+
+    /// Put the captions that this run made (its columns caption_…) into the json of the samples
+    #[arg(long, value_name = "RUN")]
+    pub captions: Option<PathBuf>,
+
+    /// What stands in the txt members: original, or best (caption_best of that run; the original text then stands in the json)
+    #[arg(long, value_name = "TEXT", default_value_t = Txt::Original, requires = "captions")]
+    pub txt: Txt,
 
     /// Exit with 0 although samples of the subset are missing from the tars; they are listed all the same
     #[arg(long)]

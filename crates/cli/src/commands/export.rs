@@ -1,32 +1,33 @@
 //! `export`: writes what a run holds in the form that another tool reads. The input is opened again for the names of its samples.
+use std::path::Path;
+
 use cribble_core::{Error, ErrorKind, Result};
-use cribble_outputs::export::sorted_clusters;
+use cribble_io::source::Dataset;
+use cribble_outputs::export::{RowFormat, cluster_labels, rows, sorted_clusters};
 use cribble_pipeline::RunFolder;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     args::{ExportArgs, ExportFormat},
     interrupt, session,
     settings::Settings,
+    text,
 };
 
 /// Writes the export.
 pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
     let run = RunFolder::open(&args.run)?;
     let recipe = run.recipe()?;
-    let occupied = match std::fs::read_dir(&args.out) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(Error::wrap(ErrorKind::Input, error).context(args.out.display())),
-    };
-    if occupied {
-        return Err(Error::input(format!("{} is not empty", args.out.display()))
-            .with_hint("name a new folder with --out: nothing is ever overwritten by an export"));
+    if args.all && args.format == ExportFormat::SortedClusters {
+        return Err(Error::usage("--all means nothing for sorted-clusters")
+            .with_hint("its files have every row that is in a cluster"));
     }
+    refuse_to_overwrite(args)?;
     let dataset = session::open_input(settings, &recipe.input)?;
     if settings.dry_run {
+        let what = if args.format == ExportFormat::SortedClusters { "the clusters" } else { "rows" };
         settings.terminal.say(&format!(
-            "would write the clusters of {} to {}",
+            "would write {what} of {} to {}",
             args.run.display(),
             args.out.display()
         ));
@@ -37,28 +38,72 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
         return Ok(super::DONE);
     }
     interrupt::install(&settings.terminal)?;
-    let export = match args.format {
-        ExportFormat::SortedClusters => sorted_clusters(
-            &run,
-            &dataset,
-            &args.out,
-            settings.limits.memory,
-            settings.reporter.as_ref(),
-            &interrupt::CANCEL,
-        )?,
-    };
+    let (export, said) = write(settings, args, &run, &dataset)?;
     if settings.json {
         settings.terminal.out_json("export", json!({ "exit_code": 0, "export": export }));
     } else {
-        let without =
-            if export.assignments { "" } else { " (without nearest_cent.npy: some rows are in no cluster)" };
-        settings.terminal.say(&format!(
-            "wrote {} clusters with {} rows of {} to {}{without}",
-            export.clusters,
-            export.rows,
-            export.step,
-            export.folder.display()
-        ));
+        settings.terminal.say(&said);
     }
     Ok(super::DONE)
+}
+
+/// Nothing is ever overwritten by an export.
+fn refuse_to_overwrite(args: &ExportArgs) -> Result<()> {
+    let problem = if args.format == ExportFormat::SortedClusters {
+        let is_occupied = match std::fs::read_dir(&args.out) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(Error::wrap(ErrorKind::Input, error).context(args.out.display())),
+        };
+        is_occupied.then_some(("is not empty", "folder"))
+    } else {
+        args.out.exists().then_some(("is there already", "file"))
+    };
+    match problem {
+        None => Ok(()),
+        Some((what, kind)) => Err(Error::input(format!("{} {what}", args.out.display()))
+            .with_hint(format!("name a new {kind} with --out: nothing is ever overwritten by an export"))),
+    }
+}
+
+/// Writes it; returns what to say to programs and to people.
+fn write(
+    settings: &Settings,
+    args: &ExportArgs,
+    run: &RunFolder,
+    dataset: &Dataset,
+) -> Result<(Value, String)> {
+    let (out, progress, cancel): (&Path, _, _) = (&args.out, settings.reporter.as_ref(), &interrupt::CANCEL);
+    let format = match args.format {
+        ExportFormat::SortedClusters => {
+            let export = sorted_clusters(run, dataset, out, settings.limits.memory, progress, cancel)?;
+            let without = if export.assignments {
+                ""
+            } else {
+                " (without nearest_cent.npy: some rows are in no cluster)"
+            };
+            let said = format!(
+                "wrote {} clusters with {} rows of {} to {}{without}",
+                export.clusters,
+                export.rows,
+                export.step,
+                export.folder.display()
+            );
+            return Ok((json!(export), said));
+        }
+        ExportFormat::ClusterLabels => None,
+        ExportFormat::Parquet => Some(RowFormat::Parquet),
+        ExportFormat::Jsonl => Some(RowFormat::Jsonl),
+    };
+    let export = match format {
+        None => cluster_labels(run, dataset, out, args.all, progress, cancel)?,
+        Some(format) => rows(run, dataset, out, format, args.all, progress, cancel)?,
+    };
+    let said = format!(
+        "wrote {} with {} to {}",
+        text::counted(export.rows, "row", "rows"),
+        export.columns.join(", "),
+        export.file.display()
+    );
+    Ok((json!(export), said))
 }

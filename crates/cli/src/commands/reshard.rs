@@ -1,6 +1,14 @@
 //! `reshard`: the samples of a subset into new tars, and the table that says what became of each that was asked for.
-use cribble_core::{ErrorKind, Result};
-use cribble_outputs::reshard::{KeyStyle, ReshardOptions, ReshardReport, reshard};
+use std::path::Path;
+
+use cribble_core::{Error, ErrorKind, Result};
+use cribble_outputs::{
+    RunCaptions,
+    reshard::{
+        CaptionSource, KeyStyle, ReshardOptions, ReshardReport, open_clip_flags, reshard_with_captions,
+    },
+};
+use cribble_pipeline::RunFolder;
 use serde_json::json;
 
 use crate::{
@@ -22,6 +30,7 @@ pub fn run(settings: &Settings, args: &ReshardArgs) -> Result<u8> {
             Keys::Original => KeyStyle::Original,
             Keys::Uid => KeyStyle::Uid,
         },
+        txt: args.txt,
         allow_missing: args.allow_missing,
         shard_format: args.shard_format.clone(),
         threads: settings.limits.threads,
@@ -31,21 +40,24 @@ pub fn run(settings: &Settings, args: &ReshardArgs) -> Result<u8> {
         index: args.index.clone(),
         ..ReshardOptions::default()
     };
+    let captions = args.captions.as_deref().map(captions_of).transpose()?;
     interrupt::install(&settings.terminal)?;
-    let report = reshard(&options, &*settings.reporter, &interrupt::CANCEL).map_err(interrupt::resumable)?;
+    let source = captions.as_ref().map(|captions| captions as &dyn CaptionSource);
+    let report = reshard_with_captions(&options, source, &*settings.reporter, &interrupt::CANCEL)
+        .map_err(interrupt::resumable)?;
     let code = if report.is_complete() || args.allow_missing {
         super::DONE
     } else {
         ErrorKind::Incomplete.exit_code()
     };
     if settings.json {
-        settings
-            .terminal
-            .out_json("reshard", json!({ "output": args.output, "exit_code": code, "report": report }));
+        let flags = open_clip_flags(&args.output, &report);
+        let value = json!({ "output": args.output, "exit_code": code, "report": report, "open_clip": flags });
+        settings.terminal.out_json("reshard", value);
     } else {
         settings.terminal.out(&table(&report));
     }
-    say(settings, &report);
+    say(settings, &args.output, &report);
     let output = args.output.display().to_string();
     if settings.dry_run {
         settings.terminal.say("nothing was written");
@@ -61,8 +73,18 @@ pub fn run(settings: &Settings, args: &ReshardArgs) -> Result<u8> {
     Ok(code)
 }
 
-/// One line on what was copied, and every warning.
-pub fn say(settings: &Settings, report: &ReshardReport) {
+/// The captions of a run, for its samples in any tars.
+fn captions_of(run: &Path) -> Result<RunCaptions> {
+    let run = RunFolder::open(run)?;
+    if !run.manifest.finished {
+        return Err(Error::input(format!("{} is not finished", run.path().display()))
+            .with_hint("run its recipe again with the same --out: what is done is kept"));
+    }
+    RunCaptions::require(&run)
+}
+
+/// One line on what was copied, one on how to train on new captions, and every warning.
+pub fn say(settings: &Settings, output: &Path, report: &ReshardReport) {
     let (what, samples) =
         if report.dry_run { ("Would reshard", report.found) } else { ("Resharded", report.written) };
     let mut line = format!(
@@ -81,6 +103,16 @@ pub fn say(settings: &Settings, report: &ReshardReport) {
         line += &format!("; {} missing ({})", text::count(report.missing), causes.join(", "));
     }
     settings.terminal.say(&line);
+    if let Some(captions) = report.captions.as_ref().filter(|_| !report.dry_run) {
+        settings.terminal.say(&format!(
+            "  {} with {}",
+            text::counted(captions.counts.samples, "sample", "samples"),
+            captions.fields.join(", ")
+        ));
+        if let Some(flags) = open_clip_flags(output, report) {
+            settings.terminal.say(&format!("  open_clip: {flags}"));
+        }
+    }
     for fault in &report.faults {
         settings.terminal.warn(&fault.to_string());
     }

@@ -2,7 +2,7 @@
 use std::path::Path;
 
 use cribble_core::{Error, ErrorKind, Recipe, Result};
-use cribble_outputs::report::funnel_text;
+use cribble_outputs::{report::funnel_text, reshard::open_clip_flags};
 use serde_json::json;
 
 use crate::{
@@ -97,6 +97,7 @@ pub fn as_json(job: &Job, finished: &Finished, code: u8) -> serde_json::Value {
         "wrote": finished.wrote,
         "further_subsets": subsets,
         "reshard": finished.reshard,
+        "open_clip": finished.reshard.as_ref().and_then(|report| open_clip_flags(&job.out.join("shards"), report)),
         "report": report,
     })
 }
@@ -124,7 +125,7 @@ pub fn summary(settings: &Settings, job: &Job, finished: &Finished) {
         terminal.say(&format!("  subset-{label}.npy has {}", text::counted(*count, "sample", "samples")));
     }
     if let Some(reshard) = &finished.reshard {
-        super::reshard::say(settings, reshard);
+        super::reshard::say(settings, &job.out.join("shards"), reshard);
     }
     let wrote: Vec<String> = finished.wrote.iter().map(|path| path.display().to_string()).collect();
     let out = quote(&job.out.display().to_string());

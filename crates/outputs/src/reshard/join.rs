@@ -1,44 +1,52 @@
 //! Requested uids against the index: two sorted streams side by side, so neither needs to be in memory. What is found is sorted once
 //! more, into the order of the input; what is missing is kept for the reconcile table.
-use super::{input, report::ReshardReport};
+use super::{captions::Places, input, report::ReshardReport};
 use cribble_core::{Error, Result, Uid};
 use cribble_io::{
     AtomicFile, IoError, SourceFile,
     subset::{SortedUids, groups},
     tar::{ImageIndex, Sorter},
 };
-use std::{io::Write, path::Path};
+use std::{io::Write, ops::Range, path::Path};
 
 /// Bytes of one record of the plan file.
-pub(super) const SELECTED: usize = 24;
+pub(super) const SELECTED: usize = 40;
 
 /// A sample that is to be written, and how often.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Selected {
     pub tar: u32,
     pub ordinal: u32,
     pub record: u64,
     pub copies: u64,
+    /// Where its new captions lie, if it has some.
+    pub captions: Option<Range<u64>>,
 }
 
 impl Selected {
-    fn to_bytes(self) -> [u8; SELECTED] {
+    fn to_bytes(&self) -> [u8; SELECTED] {
         let mut bytes = [0; SELECTED];
         bytes[..4].copy_from_slice(&self.tar.to_be_bytes());
         bytes[4..8].copy_from_slice(&self.ordinal.to_be_bytes());
         bytes[8..16].copy_from_slice(&self.record.to_be_bytes());
-        bytes[16..].copy_from_slice(&self.copies.to_be_bytes());
+        bytes[16..24].copy_from_slice(&self.copies.to_be_bytes());
+        // No captions: an empty range, which no text has.
+        let captions = self.captions.clone().unwrap_or_default();
+        bytes[24..32].copy_from_slice(&captions.start.to_be_bytes());
+        bytes[32..].copy_from_slice(&captions.end.to_be_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8; SELECTED]) -> Self {
         let number =
             |range: std::ops::Range<usize>| bytes[range].iter().fold(0u64, |n, &b| (n << 8) | u64::from(b));
+        let captions = number(24..32)..number(32..40);
         Self {
             tar: number(0..4) as u32,
             ordinal: number(4..8) as u32,
             record: number(8..16),
             copies: number(16..24),
+            captions: (!captions.is_empty()).then_some(captions),
         }
     }
 }
@@ -47,6 +55,7 @@ impl Selected {
 pub(super) fn join(
     index: &ImageIndex,
     subset: SortedUids,
+    mut captions: Option<Places>,
     state: &Path,
     memory_bytes: usize,
     report: &mut ReshardReport,
@@ -72,8 +81,17 @@ pub(super) fn join(
             && place.uid == uid
         {
             if places == 0 {
-                let selected =
-                    Selected { tar: place.tar, ordinal: place.ordinal, record: place.record, copies };
+                let captions = match &mut captions {
+                    Some(places) => places.find(uid)?,
+                    None => None,
+                };
+                let selected = Selected {
+                    tar: place.tar,
+                    ordinal: place.ordinal,
+                    record: place.record,
+                    copies,
+                    captions,
+                };
                 sorter.push(selected.to_bytes()).map_err(input)?;
             }
             places += 1;

@@ -13,25 +13,37 @@
 //! A uid that stands in several places of the input is taken from the first place (order of the tars, then of the samples); the other places
 //! are counted and left alone. DataComp's resharder would write all of them.
 //!
+//! New captions ([`reshard_with_captions`]) change the `.json` members of the samples that have some, and their `.txt` members when asked. Everything
+//! else is copied as ever.
+//!
 //! Output folder: `{:08d}.tar`, `{:08d}_stats.json`, `sizes.json`, `sample_ids.npy` (the subset as requested), `missing_uids.csv` (where samples are
 //! missing), `reshard.json` (plan hash, counts, shards); while at work also `.reshard/` (index, plan, one marker a shard).
+mod captions;
 mod copy;
 mod hash;
 mod join;
+mod members;
 mod names;
+mod open_clip;
 mod options;
 mod plan;
 mod reconcile;
 mod report;
 mod run;
+mod splice;
 mod state;
 
+pub use captions::{CaptionField, CaptionSource, CaptionWriter};
+pub use members::CaptionCounts;
+pub use open_clip::open_clip_flags;
 pub use options::{KeyStyle, ReshardOptions, ShardFormat};
-pub use report::{ReshardReport, ShardReport, TarFault};
-pub use run::reshard;
+pub use report::{CaptionReport, ReshardReport, ShardReport, TarFault};
+pub use run::{reshard, reshard_with_captions};
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_captions;
 
 use cribble_core::{Error, ErrorKind};
 use cribble_io::IoError;

@@ -1,5 +1,5 @@
 //! What a reshard is asked to do. The defaults are DataComp's.
-use cribble_core::{Error, Result};
+use cribble_core::{Error, Result, Txt};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -30,6 +30,9 @@ pub struct ReshardOptions {
     pub max_shard_bytes: u64,
     /// How samples are called.
     pub keys: KeyStyle,
+    /// What stands in `.txt` members; other than the original only with captions.
+    #[serde(skip_serializing_if = "is_original")]
+    pub txt: Txt,
     /// Missing samples are no failure. They are reported all the same.
     pub allow_missing: bool,
     /// Names of the shards: text with one `{}` or `{:0Nd}`, ending in `.tar`.
@@ -57,6 +60,7 @@ impl Default for ReshardOptions {
             shard_size: 10_000,
             max_shard_bytes: 3_000_000_000,
             keys: KeyStyle::Original,
+            txt: Txt::Original,
             allow_missing: false,
             shard_format: "{:08d}.tar".into(),
             threads: 0,
@@ -67,6 +71,11 @@ impl Default for ReshardOptions {
             read_ahead: 8 << 10,
         }
     }
+}
+
+/// What was not asked for is not recorded, so that outputs without captions keep their bytes.
+fn is_original(txt: &Txt) -> bool {
+    *txt == Txt::Original
 }
 
 /// A parsed [`ReshardOptions::shard_format`].

@@ -1,13 +1,15 @@
 //! Cuts the selected samples into shards. The hash of a shard covers all that its bytes depend on (the options that matter; name, length and time
-//! of each source tar; uid, keys and byte ranges of each sample), so a marker with the right hash vouches for the shard.
+//! of each source tar; uid, keys, byte ranges and new captions of each sample), so a marker with the right hash vouches for the shard.
 use super::{
+    captions::Texts,
     hash::ContentHasher,
     input,
     join::{Selected, SelectedReader},
+    members::growth,
     names::{Clashes, output_key},
     options::{KeyStyle, ReshardOptions},
 };
-use cribble_core::{Cancel, Error, Result};
+use cribble_core::{Cancel, Error, Result, Txt};
 use cribble_io::tar::{
     ImageIndex, TarSample, shard_file::SampleReader, write::END_MARK, write::headers_length,
 };
@@ -58,6 +60,7 @@ impl<'a> Samples<'a> {
 pub(super) fn plan(
     index: &ImageIndex,
     state: &Path,
+    texts: Option<&Texts>,
     options: &ReshardOptions,
     cancel: &Cancel,
 ) -> Result<Vec<ShardPlan>> {
@@ -71,11 +74,18 @@ pub(super) fn plan(
         cancel.check()?;
         let sample = samples.get(&next)?;
         let tar = &index.tars()[next.tar as usize];
+        let captions = match (texts, &next.captions) {
+            (Some(texts), Some(place)) => Some(texts.read(place)?),
+            _ => None,
+        };
         for copy in 0..next.copies {
             let clashes_before = clashes.passed();
             let is_clash = clashes.is_clash(position)?;
             let key = output_key(options.keys, &sample.key, sample.uid, copy, is_clash);
-            let bytes = output_bytes(&sample, &key);
+            let mut bytes = output_bytes(&sample, &key);
+            if let Some(text) = &captions {
+                bytes = bytes.saturating_add(growth(&sample, &key, text.len() as u64));
+            }
             let is_full = |plan: &ShardPlan| {
                 plan.samples == options.shard_size
                     || plan.bytes.saturating_add(bytes) > options.max_shard_bytes
@@ -94,7 +104,12 @@ pub(super) fn plan(
                     bytes: END_MARK.len() as u64,
                     hash: String::new(),
                 };
-                (shard, ContentHasher::new(b"cribble-reshard-1"))
+                let mut hasher = ContentHasher::new(b"cribble-reshard-1");
+                if texts.is_some() {
+                    hasher.part(b"captions-1");
+                    hasher.number(u64::from(options.txt == Txt::Best));
+                }
+                (shard, hasher)
             });
             shard.samples += 1;
             shard.bytes = shard.bytes.saturating_add(bytes);
@@ -108,6 +123,9 @@ pub(super) fn plan(
                 hasher.number(member.header_offset);
                 hasher.number(member.data_offset);
                 hasher.number(member.size);
+            }
+            if texts.is_some() {
+                hasher.part(captions.as_deref().unwrap_or_default());
             }
             position += 1;
         }

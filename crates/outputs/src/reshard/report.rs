@@ -1,4 +1,6 @@
 //! What a reshard has to say: one value for the terminal, `reshard.json` and tests.
+use super::members::CaptionCounts;
+use cribble_core::Txt;
 use cribble_io::tar::{Fault, Skipped, UidCounts};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -41,6 +43,9 @@ pub struct ReshardReport {
     pub renamed_keys: u64,
     /// The shards of the output.
     pub shards: Vec<ShardReport>,
+    /// What became of new captions, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captions: Option<CaptionReport>,
     /// Bytes of the output tars.
     pub bytes: u64,
     /// Things a person should know.
@@ -72,6 +77,23 @@ pub struct ShardReport {
     pub bytes: u64,
     /// Stands for its contents.
     pub hash: String,
+    /// What became of new captions in it, where there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captions: Option<CaptionCounts>,
+}
+
+/// The captions of an output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptionReport {
+    /// The fields that `.json` members have now.
+    pub fields: Vec<String>,
+    /// The fields to train on, the first that a sample has: what open_clip's `--json-text-key` takes.
+    pub text_keys: Vec<String>,
+    /// What stands in the `.txt` members.
+    pub txt: Txt,
+    /// All zero for a dry run.
+    #[serde(flatten)]
+    pub counts: CaptionCounts,
 }
 
 /// A tar with something wrong.

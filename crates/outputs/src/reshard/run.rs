@@ -1,16 +1,18 @@
 //! The order of the work: look, index, join, plan, copy, reconcile, sum up.
 use super::{
-    copy::{Job, write_shard},
+    captions::{CaptionSource, Places, Texts, gather},
+    copy::{Job, Written, write_shard},
     input,
     join::join,
+    members::{BEST, CaptionCounts, ORIGINAL},
     names::find_clashes,
     options::{ReshardOptions, ShardFormat},
     plan::{ShardPlan, plan, plan_hash},
     reconcile::reconcile,
-    report::{ReshardReport, ShardReport, TarFault},
+    report::{CaptionReport, ReshardReport, ShardReport, TarFault},
     state::{self, Output},
 };
-use cribble_core::{Cancel, Error, Progress, Result};
+use cribble_core::{Cancel, Error, Progress, Result, Txt};
 use cribble_io::{
     IoError, Location, SourceFile,
     storage::LocalStorage,
@@ -29,6 +31,17 @@ use std::{
 /// Missing samples are no error: the report says how many and why, and the caller decides (exit code 3 unless `allow_missing`). Errors: input
 /// that cannot be read, an output folder that holds something else, a full disk. A cancelled or killed run is continued by the same call.
 pub fn reshard(options: &ReshardOptions, progress: &dyn Progress, cancel: &Cancel) -> Result<ReshardReport> {
+    reshard_with_captions(options, None, progress, cancel)
+}
+
+/// [`reshard`], with new captions for the samples that the source knows some of: their `.json` members get the fields, and their `.txt`
+/// members the best one where [`ReshardOptions::txt`] says so. All other members, and all other samples, stay byte for byte.
+pub fn reshard_with_captions(
+    options: &ReshardOptions,
+    captions: Option<&dyn CaptionSource>,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<ReshardReport> {
     let format = ShardFormat::parse(&options.shard_format)?;
     if options.shard_size == 0 {
         return Err(Error::usage("shard size 0: expected at least 1 sample in a shard"));
@@ -36,6 +49,7 @@ pub fn reshard(options: &ReshardOptions, progress: &dyn Progress, cancel: &Cance
     if options.input.is_empty() {
         return Err(Error::usage("no input: expected at least one folder of tars"));
     }
+    let captions_report = captions_report(options, captions)?;
     let sources = sources(&options.input)?;
     let subset = SourceFile::open_local(&options.subset).map_err(input)?;
     let mut output = if options.dry_run { None } else { Some(Output::inspect(&options.output)?) };
@@ -64,12 +78,21 @@ pub fn reshard(options: &ReshardOptions, progress: &dyn Progress, cancel: &Cance
     describe_input(&index, &mut report);
     let uids = SortedUids::open(&subset, &work.path, options.memory_bytes).map_err(input)?;
     report.warnings.extend(uids.facts().warning());
-    join(&index, uids, &work.path, options.memory_bytes, &mut report)?;
+    let texts = match captions {
+        Some(source) => {
+            gather(source, &work.path, options.memory_bytes, progress, cancel)?;
+            Some(Texts::open(&work.path)?)
+        }
+        None => None,
+    };
+    let places = texts.as_ref().map(|_| Places::open(&work.path)).transpose()?;
+    join(&index, uids, places, &work.path, options.memory_bytes, &mut report)?;
     report.renamed_keys = find_clashes(&index, &work.path, options.keys, options.memory_bytes)?;
-    let plans = plan(&index, &work.path, options, cancel)?;
+    let plans = plan(&index, &work.path, texts.as_ref(), options, cancel)?;
     report.plan_hash = plan_hash(&plans, options, report.requested);
 
-    let mut bytes: Vec<u64> = plans.iter().map(|plan| plan.bytes).collect();
+    let mut written: Vec<Written> =
+        plans.iter().map(|plan| Written { bytes: plan.bytes, captions: None }).collect();
     if let Some(output) = &mut output {
         if let Err(error) = output.prepare(options, &report.plan_hash, plans.len() as u64) {
             // A refused run leaves the folder as it found it.
@@ -82,16 +105,22 @@ pub fn reshard(options: &ReshardOptions, progress: &dyn Progress, cancel: &Cance
             output: &options.output,
             format: &format,
             keys: options.keys,
+            texts: texts.as_ref(),
+            txt: options.txt,
             cancel,
         };
-        (bytes, report.reused_shards) = write_all(&job, &plans, output, threads, progress)?;
+        (written, report.reused_shards) = write_all(&job, &plans, output, threads, progress)?;
         report.written = report.found;
     }
-    for (plan, bytes) in plans.iter().zip(bytes) {
+    let mut counts = CaptionCounts::default();
+    for (plan, Written { bytes, captions }) in plans.iter().zip(written) {
         report.bytes += bytes;
-        let name = format.name(plan.number);
-        report.shards.push(ShardReport { name, samples: plan.samples, bytes, hash: plan.hash.clone() });
+        counts.add(&captions.unwrap_or_default());
+        let (name, hash) = (format.name(plan.number), plan.hash.clone());
+        report.shards.push(ShardReport { name, samples: plan.samples, bytes, hash, captions });
     }
+    report.captions = captions_report.map(|report| CaptionReport { counts, ..report });
+    report.warnings.extend(caption_warnings(&counts));
     let folder = output.as_ref().map(|_| options.output.as_path());
     reconcile(
         &index,
@@ -135,6 +164,45 @@ fn sources(inputs: &[PathBuf]) -> Result<Vec<TarSource>> {
     Ok(sources)
 }
 
+/// What the output will have of the captions, the counts still open. `txt = best` without best captions is refused before any work.
+fn captions_report(
+    options: &ReshardOptions,
+    captions: Option<&dyn CaptionSource>,
+) -> Result<Option<CaptionReport>> {
+    let fields = captions.map(CaptionSource::fields).unwrap_or_default();
+    if options.txt == Txt::Best && !fields.iter().any(|field| field.name == BEST && field.is_caption) {
+        return Err(Error::usage(format!("txt = best, but no column {BEST} was made"))
+            .with_hint("a step `referee` makes it; without one leave txt = original"));
+    }
+    let named = |name: &str| fields.iter().any(|field| field.name == name);
+    let captions_only =
+        fields.iter().filter(|field| field.is_caption && (!named(BEST) || field.name == BEST));
+    let text_keys = captions_only.map(|field| field.name.clone()).chain([ORIGINAL.to_owned()]).collect();
+    Ok(captions.map(|_| CaptionReport {
+        fields: fields.iter().map(|field| field.name.clone()).collect(),
+        text_keys,
+        txt: options.txt,
+        counts: CaptionCounts::default(),
+    }))
+}
+
+fn caption_warnings(counts: &CaptionCounts) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if counts.left > 0 {
+        warnings.push(format!(
+            "{} samples were copied without their new captions, because their json is no object",
+            counts.left
+        ));
+    }
+    if counts.replaced_fields > 0 {
+        warnings.push(format!(
+            "{} fields of the json had other values; now those of the run stand there",
+            counts.replaced_fields
+        ));
+    }
+    warnings
+}
+
 fn describe_input(index: &ImageIndex, report: &mut ReshardReport) {
     report.input_tars = index.tars().len() as u64;
     report.uids = index.uid_counts();
@@ -164,35 +232,35 @@ fn describe_input(index: &ImageIndex, report: &mut ReshardReport) {
     }
 }
 
-/// Writes what is not done yet; returns the bytes of every shard and how many were done before.
+/// Writes what is not done yet; returns what is said of every shard and how many were done before.
 fn write_all(
     job: &Job<'_>,
     plans: &[ShardPlan],
     output: &Output,
     threads: usize,
     progress: &dyn Progress,
-) -> Result<(Vec<u64>, u64)> {
-    let done: Vec<Option<u64>> = plans.iter().map(|plan| output.done_bytes(plan, job.format)).collect();
+) -> Result<(Vec<Written>, u64)> {
+    let done: Vec<Option<Written>> = plans.iter().map(|plan| output.done(plan, job.format)).collect();
     progress.begin("writing shards", plans.len() as u64, "shards");
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()
         .map_err(|e| Error::input(format!("cannot start {threads} threads: {e}")))?;
-    let written: Vec<Result<u64>> = pool.install(|| {
-        let write = |(plan, done): (&ShardPlan, &Option<u64>)| {
-            let bytes = match done {
-                Some(bytes) => *bytes,
+    let written: Vec<Result<Written>> = pool.install(|| {
+        let write = |(plan, done): (&ShardPlan, &Option<Written>)| {
+            let written = match done {
+                Some(written) => *written,
                 None => write_shard(job, plan)?,
             };
             progress.advance(1);
-            Ok(bytes)
+            Ok(written)
         };
         // One task a shard: sizes differ, and a shard is worth far more than a task costs.
         plans.par_iter().zip(&done).with_max_len(1).map(write).collect()
     });
     progress.end();
-    let bytes = written.into_iter().collect::<Result<_>>()?;
-    Ok((bytes, done.iter().flatten().count() as u64))
+    let written = written.into_iter().collect::<Result<_>>()?;
+    Ok((written, done.iter().flatten().count() as u64))
 }
 
 fn write_extras(

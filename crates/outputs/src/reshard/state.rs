@@ -1,6 +1,7 @@
 //! Who owns the output folder, and which shards in it are done. `.reshard/` marks a folder as ours from the first moment on, `reshard.json`
 //! does once everything is done; a folder with other things in it is never touched.
 use super::{
+    copy::Written,
     input,
     options::{ReshardOptions, ShardFormat},
     plan::ShardPlan,
@@ -35,7 +36,8 @@ struct PlanFile {
 struct Marker {
     number: u64,
     hash: String,
-    bytes: u64,
+    #[serde(flatten)]
+    written: Written,
 }
 
 /// `reshard.json`.
@@ -52,8 +54,8 @@ struct Summary {
 pub(super) struct Output {
     folder: PathBuf,
     before: Option<PlanFile>,
-    /// By number: hash and bytes of finished shards.
-    done: HashMap<u64, (String, u64)>,
+    /// By number: finished shards with their hash.
+    done: HashMap<u64, (String, Written)>,
 }
 
 impl Output {
@@ -102,7 +104,8 @@ impl Output {
             return Err(wrong(format!("'{}' version {}", summary.made_by, summary.version)));
         }
         for (number, shard) in summary.report.shards.iter().enumerate() {
-            self.done.insert(number as u64, (shard.hash.clone(), shard.bytes));
+            let written = Written { bytes: shard.bytes, captions: shard.captions };
+            self.done.insert(number as u64, (shard.hash.clone(), written));
         }
         self.before = Some(PlanFile {
             plan_hash: summary.report.plan_hash,
@@ -125,7 +128,7 @@ impl Output {
                 && let Ok(text) = fs::read(&path)
                 && let Ok(marker) = serde_json::from_slice::<Marker>(&text)
             {
-                self.done.insert(marker.number, (marker.hash, marker.bytes));
+                self.done.insert(marker.number, (marker.hash, marker.written));
             }
         }
         Ok(())
@@ -172,18 +175,18 @@ impl Output {
         remove(&state.join("plan.json"))
     }
 
-    /// Bytes of the shard when an earlier run has finished it and nobody has touched it since.
-    pub fn done_bytes(&self, plan: &ShardPlan, format: &ShardFormat) -> Option<u64> {
-        let (hash, bytes) = self.done.get(&plan.number)?;
+    /// What an earlier run said of the shard when it has finished it and nobody has touched it since.
+    pub fn done(&self, plan: &ShardPlan, format: &ShardFormat) -> Option<Written> {
+        let (hash, written) = self.done.get(&plan.number)?;
         let length = |name: String| fs::metadata(self.folder.join(name)).ok().map(|metadata| metadata.len());
-        let is_whole = *hash == plan.hash && length(format.name(plan.number)) == Some(*bytes);
-        (is_whole && length(format.stats_name(plan.number)).is_some()).then_some(*bytes)
+        let is_whole = *hash == plan.hash && length(format.name(plan.number)) == Some(written.bytes);
+        (is_whole && length(format.stats_name(plan.number)).is_some()).then_some(*written)
     }
 }
 
 /// Says that a shard is done.
-pub(super) fn mark_done(state: &Path, plan: &ShardPlan, bytes: u64) -> Result<()> {
-    let marker = Marker { number: plan.number, hash: plan.hash.clone(), bytes };
+pub(super) fn mark_done(state: &Path, plan: &ShardPlan, written: Written) -> Result<()> {
+    let marker = Marker { number: plan.number, hash: plan.hash.clone(), written };
     write_marker(&state.join(marker_name(plan.number)), &json(&marker)?).map_err(input)
 }
 

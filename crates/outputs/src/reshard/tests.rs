@@ -12,14 +12,14 @@ use std::{
 
 /// Key, uid in the json (if any), members beside the json.
 #[derive(Debug, Clone)]
-struct Sample {
+pub(super) struct Sample {
     key: String,
-    uid: Option<u128>,
+    pub(super) uid: Option<u128>,
     image: Vec<u8>,
 }
 
 impl Sample {
-    fn new(key: impl Into<String>, uid: u128, size: usize) -> Self {
+    pub(super) fn new(key: impl Into<String>, uid: u128, size: usize) -> Self {
         let image = (0..size).map(|at| (at as u128 * 31 + uid) as u8).collect();
         Self { key: key.into(), uid: Some(uid), image }
     }
@@ -50,16 +50,16 @@ fn tar_of(samples: &[Sample]) -> Vec<u8> {
 }
 
 /// Key and members by extension, as a reader of tars sees a sample.
-type ReadSample = (String, BTreeMap<String, Vec<u8>>);
+pub(super) type ReadSample = (String, BTreeMap<String, Vec<u8>>);
 
-struct Case {
-    folder: tempfile::TempDir,
-    options: ReshardOptions,
+pub(super) struct Case {
+    pub(super) folder: tempfile::TempDir,
+    pub(super) options: ReshardOptions,
 }
 
 impl Case {
     /// Writes `tars` (with a gap in their numbers) and a subset.
-    fn new(tars: &[Vec<Sample>], subset: &[u128]) -> Self {
+    pub(super) fn new(tars: &[Vec<Sample>], subset: &[u128]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let input = folder.path().join("in");
         fs::create_dir(&input).unwrap();
@@ -79,12 +79,12 @@ impl Case {
         case
     }
 
-    fn ask_for(&self, subset: &[u128]) {
+    pub(super) fn ask_for(&self, subset: &[u128]) {
         let text: String = subset.iter().map(|&uid| format!("{}\n", Uid(uid))).collect();
         fs::write(&self.options.subset, text).unwrap();
     }
 
-    fn run(&self) -> cribble_core::Result<ReshardReport> {
+    pub(super) fn run(&self) -> cribble_core::Result<ReshardReport> {
         reshard(&self.options, &Silent, &Cancel::new())
     }
 
@@ -93,12 +93,12 @@ impl Case {
     }
 
     /// Every file of the output folder but the summary, which holds paths.
-    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         files(&self.options.output)
     }
 
     /// The samples of all shards in order: key and members by extension.
-    fn samples(&self) -> Vec<Vec<ReadSample>> {
+    pub(super) fn samples(&self) -> Vec<Vec<ReadSample>> {
         self.files()
             .iter()
             .filter(|(name, _)| name.ends_with(".tar"))
@@ -115,7 +115,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Reads a tar as the `tar` crate does, and groups it as webdataset does.
-fn samples_of(bytes: &[u8]) -> Vec<ReadSample> {
+pub(super) fn samples_of(bytes: &[u8]) -> Vec<ReadSample> {
     let mut samples: Vec<ReadSample> = Vec::new();
     for entry in tar::Archive::new(bytes).entries().unwrap() {
         let mut entry = entry.unwrap();
@@ -136,7 +136,7 @@ fn members_of(sample: &Sample) -> BTreeMap<String, Vec<u8>> {
     sample.members().into_iter().map(|(extension, data)| (extension.to_owned(), data)).collect()
 }
 
-fn three_tars() -> Vec<Vec<Sample>> {
+pub(super) fn three_tars() -> Vec<Vec<Sample>> {
     (0..3u128)
         .map(|tar| {
             (0..10)
