@@ -44,7 +44,7 @@ pub struct JudgeOptions {
     pub unparsed: Unsure,
     /// What becomes of clusters without an answer, because calls failed.
     pub missing: Unsure,
-    /// Judge without a model: the largest share of captions of a cluster that may repeat another one.
+    /// Judge without a model: the largest share of captions of a cluster that may repeat an earlier one (1 − distinct / all, numbers aside).
     pub max_repeated: f64,
     /// Judge without a model: the largest share of captions that may be file names, numbers or placeholders.
     pub max_junk: f64,
@@ -75,7 +75,8 @@ impl Default for JudgeOptions {
             votes: 1,
             unparsed: Unsure::Keep,
             missing: Unsure::Fail,
-            max_repeated: 0.5,
+            // A poor but honest concept repeats itself, too: pages of text and brick walls in the demo reach 0.6, spam 0.95 and more.
+            max_repeated: 0.8,
             max_junk: 0.5,
             min_score: -1.0,
             score: String::new(),

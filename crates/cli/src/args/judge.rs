@@ -71,7 +71,7 @@ pub struct JudgeArgs {
     #[arg(long, default_value_t = JudgeOptions::default().missing)]
     pub missing: Unsure,
 
-    /// Without a model: the largest share of captions that may repeat another one
+    /// Without a model: the largest share of captions that may repeat an earlier one
     #[arg(long, value_name = "SHARE", default_value_t = JudgeOptions::default().max_repeated)]
     pub max_repeated: f64,
 

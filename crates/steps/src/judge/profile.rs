@@ -1,6 +1,6 @@
 //! The judge without a model: facts of a cluster's captions, and plain rules on them. It finds the clusters that need no reading (file names,
 //! placeholders, one sentence again and again, scores near nothing); it cannot tell a good caption from a wrong one.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use cribble_chat::verdict::Verdict;
 use cribble_core::JudgeOptions;
@@ -14,7 +14,7 @@ pub struct Profile {
     pub drawn: u64,
     /// Of these, with a caption.
     pub captions: u64,
-    /// Share of captions that another one of these repeats but for numbers.
+    /// Share of captions that repeat an earlier one of these but for numbers: 1 − distinct / all.
     pub repeated: f64,
     /// Share of captions that are file names, codes or placeholders.
     pub junk: f64,
@@ -31,9 +31,8 @@ impl Profile {
         let captions: Vec<&Fact> =
             facts.iter().map(|(_, fact)| fact).filter(|fact| fact.form.is_some()).collect();
         let share = |count: usize, of: usize| if of == 0 { 0.0 } else { count as f64 / of as f64 };
-        let mut forms = HashMap::<u64, usize>::new();
-        captions.iter().filter_map(|fact| fact.form).for_each(|form| *forms.entry(form).or_default() += 1);
-        let repeated = forms.values().filter(|&&count| count > 1).sum();
+        let forms: HashSet<u64> = captions.iter().filter_map(|fact| fact.form).collect();
+        let repeated = captions.len() - forms.len();
         let mut languages = BTreeMap::<&str, usize>::new();
         captions.iter().for_each(|fact| *languages.entry(&fact.language).or_default() += 1);
         let mut languages: Vec<(String, f64)> =
@@ -67,7 +66,7 @@ impl Profile {
         }
         let (mut reasons, mut flags) = (Vec::new(), Vec::new());
         if self.repeated > options.max_repeated {
-            reasons.push(format!("{} of captions repeat another one", percent(self.repeated)));
+            reasons.push(format!("{} of captions repeat an earlier one", percent(self.repeated)));
             flags.push("repetitive".to_owned());
         }
         if self.junk > options.max_junk {
@@ -129,10 +128,11 @@ mod tests {
 
     #[test]
     fn rules_find_what_needs_no_reading() {
-        let options = JudgeOptions { min_score: 0.2, ..JudgeOptions::default() };
+        let options = JudgeOptions { min_score: 0.2, max_repeated: 0.6, ..JudgeOptions::default() };
         let judge = |captions: &[&str]| Profile::of(&facts(captions)).judge(&options);
         assert_eq!(judge(&["a red car", "a blue boat", "two cats"]).0, Verdict::Acceptable);
-        let (verdict, reason, flags) = judge(&["Buy 1 print", "buy 2 print", "a dog"]);
+        let (verdict, reason, flags) =
+            judge(&["Buy 1 print", "buy 2 print", "BUY 30 print", "buy 4  print", "buy 5 print", "a dog"]);
         assert_eq!((verdict, flags), (Verdict::Unacceptable, vec!["repetitive".to_owned()]));
         assert!(reason.starts_with("67% of captions repeat"), "{reason}");
         assert_eq!(judge(&["IMG_1.jpg", "DSC_88.jpg", "a dog"]).2, ["placeholder_text"]);
