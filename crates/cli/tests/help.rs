@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 26] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["run"],
     &["demo"],
@@ -17,6 +17,7 @@ const COMMANDS: [&[&str]; 26] = [
     &["rewrite"],
     &["dedup"],
     &["cluster"],
+    &["judge"],
     &["prune"],
     &["subset"],
     &["subset", "info"],
@@ -28,6 +29,7 @@ const COMMANDS: [&[&str]; 26] = [
     &["reshard"],
     &["export"],
     &["report"],
+    &["decide"],
     &["why"],
     &["doctor"],
     &["completions"],
