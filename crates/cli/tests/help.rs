@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 24] = [
+const COMMANDS: [&[&str]; 25] = [
     &[],
     &["run"],
     &["demo"],
@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 24] = [
     &["dedup"],
     &["cluster"],
     &["prune"],
+    &["referee"],
     &["subset"],
     &["subset", "info"],
     &["subset", "and"],

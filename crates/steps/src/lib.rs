@@ -1,4 +1,4 @@
-//! The steps: filter, language, embed, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
+//! The steps: filter, language, embed, dedup, cluster, prune, referee. One file or folder per step; none looks into another's insides, they meet only through the
 //! columns that they write.
 #![warn(missing_docs)]
 mod best_column;
@@ -8,6 +8,7 @@ mod cluster;
 mod dedup;
 mod embed;
 mod embedding;
+mod encoder;
 mod figures;
 mod filter;
 mod images;
@@ -16,6 +17,7 @@ mod order;
 #[cfg(test)]
 mod parity;
 mod prune;
+mod referee;
 mod training;
 mod values;
 
@@ -36,6 +38,9 @@ pub fn build(recipe: &Recipe) -> Result<Vec<Box<dyn Step>>> {
                 StepOptions::Dedup(options) => Ok(Box::new(dedup::Dedup::new(options.clone())) as _),
                 StepOptions::Cluster(options) => Ok(Box::new(cluster::Cluster::new(options.clone())) as _),
                 StepOptions::Prune(options) => Ok(Box::new(prune::Prune::new(options.clone())) as _),
+                StepOptions::Referee(options) => {
+                    Ok(Box::new(referee::Referee::new(options.clone(), &recipe.steps[..index])) as _)
+                }
                 other => Err(cribble_core::Error::bug(format!("no step for kind {}", other.kind()))),
             };
             step.map_err(|error| error.context(format!("step {} ({})", index + 1, spec.options.kind())))

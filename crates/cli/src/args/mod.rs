@@ -6,6 +6,7 @@ mod export;
 mod global;
 mod inspect;
 mod language;
+mod referee;
 mod reshard;
 mod run;
 mod subset;
@@ -17,6 +18,7 @@ pub use export::{ExportArgs, ExportFormat};
 pub use global::{ColorWhen, GlobalArgs, ProgressMode};
 pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
 pub use language::LanguageArgs;
+pub use referee::RefereeArgs;
 pub use reshard::{Keys, ReshardArgs};
 pub use run::{RunArgs, RunningArgs, TaskArgs};
 pub use subset::{SubsetArgs, SubsetCommand};
@@ -64,6 +66,8 @@ pub enum Command {
     Cluster(ClusterArgs),
     /// Keep a share of the rows, chosen by cluster, by distance or at random
     Prune(PruneArgs),
+    /// Compare several captions of each image by CLIP and choose the one to train on
+    Referee(RefereeArgs),
     /// Look into, combine, sample and convert subset files
     Subset(SubsetArgs),
     /// Copy the samples of a subset from tars into new tars, byte for byte

@@ -2,7 +2,7 @@
 use cribble_core::{OutputOptions, Recipe, Result, StepOptions, StepSpec};
 
 use crate::{
-    args::{ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, LanguageArgs, PruneArgs, VerbArgs},
+    args::{ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, LanguageArgs, PruneArgs, RefereeArgs, VerbArgs},
     commands::run::show,
     session::{self, Job},
     settings::Settings,
@@ -43,6 +43,11 @@ pub fn prune(settings: &Settings, args: &PruneArgs) -> Result<u8> {
         }
         other => other,
     }
+}
+
+/// `referee`.
+pub fn referee(settings: &Settings, args: &RefereeArgs) -> Result<u8> {
+    verb(settings, "referee", &args.verb, vec![args.options()])
 }
 
 fn verb(settings: &Settings, name: &'static str, verb: &VerbArgs, steps: Vec<StepOptions>) -> Result<u8> {

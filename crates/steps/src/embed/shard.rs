@@ -18,10 +18,9 @@ use super::{
     Embed, Plan, TOKENS_CUT, Tally,
     batch::{Encoders, Outcome, Sample},
     memory::Sizes,
-    model_error,
     rows::Rows,
 };
-use crate::values::to_value;
+use crate::{encoder::model_error, values::to_value};
 
 /// Batches a thread in a block: at its end threads wait for the last one, so more batches waste less.
 const BATCHES: usize = 16;
