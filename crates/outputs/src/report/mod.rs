@@ -15,6 +15,7 @@ mod funnel_text;
 mod page;
 mod planted;
 mod prune;
+mod referee;
 mod selection;
 mod spread;
 mod step;
