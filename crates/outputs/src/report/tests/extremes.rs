@@ -173,8 +173,10 @@ fn details() -> impl Strategy<Value = Details> {
             })
         },
     );
+    // The step writes means of cosines, and 0 where there are none.
+    let finite = || float().prop_map(|value| if value.is_finite() { value } else { 0.0 });
     let captions = vec(
-        (word(), whole(), float(), vec(whole(), 0..101)).prop_map(|(column, rows, mean, sims)| {
+        (word(), whole(), finite(), vec(whole(), 0..101)).prop_map(|(column, rows, mean, sims)| {
             RefereeCaption {
                 column,
                 rows,
@@ -197,7 +199,7 @@ fn details() -> impl Strategy<Value = Details> {
         }),
         0..4,
     );
-    let referee = (word(), float(), captions, pairs).prop_map(|(model, mean, captions, pairs)| {
+    let referee = (word(), finite(), captions, pairs).prop_map(|(model, mean, captions, pairs)| {
         Details::Referee(RefereeDetails {
             policy: model.clone(),
             model,
