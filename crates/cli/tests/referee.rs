@@ -322,7 +322,7 @@ fn arrays_of_the_input_are_compared_and_wrong_input_is_named() {
     let place = Place::new();
     let array = |name: &str, dim| ArraySpec { name: name.into(), dim };
     let pool = cribble_demo::PoolOptions {
-        arrays: vec![array("l14_img", 16), array("x_img", 24)],
+        arrays: vec![array("l14_img", 16), array("b32_img", 24)],
         ..options(60, true)
     };
     make_pool(&place.path("pool"), &pool);
@@ -331,7 +331,7 @@ fn arrays_of_the_input_are_compared_and_wrong_input_is_named() {
         ["clip", "clip-laion"].map(|name| checkpoints.join(name).to_str().unwrap().to_owned());
     let words = ["referee", "pool/metadata", "--model", &clip, "--out"];
     let run = |more: &[&str], code| place.run(&[&words[..], more].concat(), code);
-    run(&["run", "--embedding", "x_img", "--candidates", "url", "--encoder-dtype", "f32"], 0);
+    run(&["run", "--embedding", "b32_img", "--candidates", "url", "--encoder-dtype", "f32"], 0);
     let mut compared = 0;
     for table in step_tables(&place.path("run"), "01-referee") {
         let (sims, windows) = (table.column("sim_url").unwrap(), table.column("window_sim_url").unwrap());
@@ -345,17 +345,18 @@ fn arrays_of_the_input_are_compared_and_wrong_input_is_named() {
 
     run(&["e", "--embedding", "l14_img", "--candidates", "url"], 2)
         .error("'l14_img' has 16 numbers a vector", "must be the one that made the embedding");
-    run(&["e", "--embedding", "x_img"], 2).error("no captions to compare with", "--candidates");
-    run(&["e", "--embedding", "x_img", "--candidates", "urll"], 2)
+    run(&["e", "--embedding", "b32_img"], 2).error("no captions to compare with", "--candidates");
+    run(&["e", "--embedding", "b32_img", "--candidates", "urll"], 2)
         .error("candidates = \"urll\": there is no such column", "url");
-    run(&["e", "--embedding", "x_img", "--candidates", "text"], 2)
+    run(&["e", "--embedding", "b32_img", "--candidates", "text"], 2)
         .error("candidates name 'text', the original", "leave it out");
-    run(&["e", "--embedding", "x_img", "--candidates", "original_width"], 2).error("original_width", "");
-    run(&["e", "--embedding", "x_imgs", "--candidates", "url"], 2).error("no embedding 'x_imgs'", "x_img");
+    run(&["e", "--embedding", "b32_img", "--candidates", "original_width"], 2).error("original_width", "");
+    run(&["e", "--embedding", "b32_imgs", "--candidates", "url"], 2)
+        .error("no embedding 'b32_imgs'", "b32_img");
     let image = checkpoints.join("clip-image");
     let words = ["referee", "pool/metadata", "--model", image.to_str().unwrap(), "--out", "e"];
     place
-        .run(&[&words[..], &["--embedding", "x_img", "--candidates", "url"]].concat(), 2)
+        .run(&[&words[..], &["--embedding", "b32_img", "--candidates", "url"]].concat(), 2)
         .error("has no text encoder", "CLIP or SigLIP");
     let wrong = |first: &str, referee: &str| {
         let text = format!(
