@@ -105,8 +105,9 @@ fn long_texts_keep_their_ends() {
 /// Windows put together again are the whole text, as a tokenizer with room for all of it gives it.
 #[test]
 fn windows_cover_a_long_text_and_share_half_of_their_tokens() {
+    type Kind = fn(usize) -> TokenizerKind;
     // Name, kind, tokens that the template adds, those of them at the start.
-    let styles: [(&str, fn(usize) -> TokenizerKind, usize, usize); 6] = [
+    let styles: [(&str, Kind, usize, usize); 6] = [
         ("clip", TokenizerKind::cut, 2, 1),
         ("bert", TokenizerKind::cut, 2, 1),
         ("open-clip", TokenizerKind::open_clip, 2, 1),
