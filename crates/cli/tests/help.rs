@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 29] = [
     &[],
     &["run"],
     &["demo"],
@@ -19,6 +19,7 @@ const COMMANDS: [&[&str]; 28] = [
     &["cluster"],
     &["judge"],
     &["prune"],
+    &["referee"],
     &["subset"],
     &["subset", "info"],
     &["subset", "and"],

@@ -102,6 +102,20 @@ impl Model {
         Ok(Self { identity, towers })
     }
 
+    /// As [`Model::open`], of the same identity, but without the image encoder: for who reads captions alone.
+    ///
+    /// # Errors
+    /// As [`Model::open`]; [`ModelError::NoTower`] for an image model.
+    pub fn open_texts(name: &str, options: &ModelOptions) -> Result<Self> {
+        let Checkpoint { source, mut plan, weights, identity } = Checkpoint::read(name, options)?;
+        if plan.tokenizer.is_none() {
+            return Err(no_texts(&identity.name));
+        }
+        plan.preprocess = None;
+        let towers = families::load(&source, &plan, &weights, identity.dtype)?;
+        Ok(Self { identity, towers })
+    }
+
     /// What [`Model::open`] would give the model's vectors, without loading the weights: their files are only hashed, and not even that
     /// where the Hub's cache names them by their hash.
     ///
@@ -138,11 +152,7 @@ impl Model {
     /// # Errors
     /// [`ModelError::NoTower`] for an image model.
     pub fn texts(&self) -> Result<&TextTower> {
-        self.towers.text.as_ref().ok_or_else(|| ModelError::NoTower {
-            model: self.identity.name.clone(),
-            tower: "text",
-            cure: "embed images with it, or name a CLIP, SigLIP or BERT checkpoint",
-        })
+        self.towers.text.as_ref().ok_or_else(|| no_texts(&self.identity.name))
     }
 
     /// What the model multiplies similarities by before its softmax or sigmoid (100 in OpenAI's CLIP); `None` without one.
@@ -153,6 +163,14 @@ impl Model {
     /// What the model adds then (SigLIP).
     pub fn logit_bias(&self) -> Option<f32> {
         self.towers.logit_bias
+    }
+}
+
+fn no_texts(model: &str) -> ModelError {
+    ModelError::NoTower {
+        model: model.into(),
+        tower: "text",
+        cure: "embed images with it, or name a CLIP, SigLIP or BERT checkpoint",
     }
 }
 

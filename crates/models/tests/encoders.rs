@@ -185,6 +185,23 @@ fn scales_and_dimensions_are_the_checkpoints() {
 }
 
 #[test]
+fn a_model_can_be_opened_without_its_image_encoder() {
+    let options = ModelOptions { dtype: Dtype::F32, offline: Some(true), ..ModelOptions::default() };
+    for name in FAMILIES.into_iter().chain(["bert"]) {
+        let (whole, path) = (open(&folder(name), Dtype::F32).unwrap(), folder(name));
+        let Ok(texts) = Model::open_texts(path.to_str().unwrap(), &options) else {
+            assert!(whole.texts().is_err(), "{name}");
+            continue;
+        };
+        assert!(texts.images().is_err(), "{name}");
+        assert_eq!((texts.identity(), texts.logit_scale()), (whole.identity(), whole.logit_scale()));
+        let tokens = [whole.texts().unwrap().tokenizer().encode("a red bicycle").unwrap()];
+        let vector = |model: &Model| model.texts().unwrap().encode(&tokens).unwrap();
+        assert_eq!(vector(&texts), vector(&whole), "{name}");
+    }
+}
+
+#[test]
 fn a_sample_does_not_see_its_batch() {
     for (name, dtype) in [("clip", Dtype::F32), ("siglip", Dtype::Bf16), ("open-clip", Dtype::Auto)] {
         let model = open(&folder(name), dtype).unwrap();

@@ -102,6 +102,60 @@ fn long_texts_keep_their_ends() {
     assert_eq!(siglip.encode("").unwrap(), Tokens { ids: vec![1; 64], cut: 0 });
 }
 
+/// Windows put together again are the whole text, as a tokenizer with room for all of it gives it.
+#[test]
+fn windows_cover_a_long_text_and_share_half_of_their_tokens() {
+    type Kind = fn(usize) -> TokenizerKind;
+    // Name, kind, tokens that the template adds, those of them at the start.
+    let styles: [(&str, Kind, usize, usize); 6] = [
+        ("clip", TokenizerKind::cut, 2, 1),
+        ("bert", TokenizerKind::cut, 2, 1),
+        ("open-clip", TokenizerKind::open_clip, 2, 1),
+        ("siglip", TokenizerKind::siglip, 1, 0),
+        ("siglip-bare-tokenizer", TokenizerKind::siglip, 1, 0),
+        ("siglip2", TokenizerKind::siglip, 1, 0),
+    ];
+    let long = " A Photo, of a red &amp; green bicycle by the river; it's 7 o'clock.".repeat(6);
+    for (name, kind, added, before) in styles {
+        let whole = load(name, kind(5000)).encode(&long).unwrap();
+        assert_eq!(whole.cut, 0);
+        for context in [added + 1, 16, 17, 64] {
+            let (tokenizer, room) = (load(name, kind(context)), context - added);
+            let first = tokenizer.encode(&long).unwrap();
+            let count = room + first.cut as usize;
+            let body = &whole.ids[before..before + count];
+            let windows = tokenizer.windows(&long).unwrap();
+            assert_eq!(windows[0], first, "{name}");
+            let mut start = 0;
+            for (place, window) in windows.iter().enumerate() {
+                let inside = room.min(count - start);
+                assert_eq!(
+                    window.ids[before..before + inside],
+                    body[start..start + inside],
+                    "{name} {place}"
+                );
+                assert_eq!(window.cut as usize, count - inside);
+                // Before and after it stands what stands around a text that fits.
+                assert_eq!(window.ids[..before], whole.ids[..before]);
+                assert_eq!(window.ids[before + inside], whole.ids[before + count], "{name}: the end");
+                assert!(window.ids.len() == if added == 1 { context } else { inside + added });
+                let last = start + inside == count;
+                assert_eq!(last, place + 1 == windows.len(), "{name}: one ends, and it is the last");
+                start += room - room / 2;
+            }
+            assert!(windows.len() > 2, "{name}");
+        }
+        let tokenizer = load(name, kind(64));
+        for short in ["", "cat", "a red bicycle"] {
+            assert_eq!(tokenizer.windows(short).unwrap(), [tokenizer.encode(short).unwrap()], "{name}");
+        }
+    }
+    // A text that just fits, and one that just does not.
+    let clip = load("clip", TokenizerKind::cut(77));
+    let count = |letters: usize| clip.windows(&"a ".repeat(letters)).unwrap().len();
+    assert_eq!([count(75), count(76), count(75 + 38), count(75 + 39)], [1, 2, 2, 3]);
+}
+
 #[test]
 fn cleaning_is_the_same_with_and_without_it_in_the_file() {
     let (whole, bare) =

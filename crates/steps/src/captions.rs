@@ -2,7 +2,7 @@
 use arrow::{
     array::{ArrayRef, AsArray, StringArray},
     compute::cast,
-    datatypes::{DataType, Field},
+    datatypes::{DataType, Field, Schema},
 };
 use cribble_core::{Error, Result, name_hint};
 use cribble_pipeline::StepContext;
@@ -16,30 +16,34 @@ pub fn texts(column: &ArrayRef) -> Result<StringArray> {
     Ok(column.as_string().clone())
 }
 
+/// Whether a column holds text.
+pub fn is_text(field: &Field) -> bool {
+    matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The column that the option named `option` asks for, if there is one of that name and it holds text.
+pub fn text_column(context: &StepContext<'_>, option: &str, wanted: &str) -> Result<String> {
+    let schema = context.schema()?;
+    let texts = texts_of(&schema);
+    match (texts.contains(&wanted), schema.field_with_name(wanted)) {
+        (true, _) => Ok(wanted.into()),
+        (false, Ok(field)) => Err(Error::usage(format!(
+            "{option} = \"{wanted}\": the column is {}, not text",
+            field.data_type()
+        ))
+        .with_hint(name_hint(wanted, texts))),
+        (false, Err(_)) => Err(Error::usage(format!("{option} = \"{wanted}\": there is no such column"))
+            .with_hint(name_hint(wanted, texts))),
+    }
+}
+
 /// The column `wanted`, or the first known name that there is where that is empty. `without` is what a recipe could say to need none.
 pub fn caption_column(context: &StepContext<'_>, wanted: &str, without: &str) -> Result<String> {
-    let schema = context.schema()?;
-    let is_text = |field: &Field| {
-        matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-    };
-    let texts: Vec<&str> = schema
-        .fields()
-        .iter()
-        .filter(|field| is_text(field) && field.name() != "uid")
-        .map(|field| field.name().as_str())
-        .collect();
     if !wanted.is_empty() {
-        return match (texts.contains(&wanted), schema.field_with_name(wanted)) {
-            (true, _) => Ok(wanted.into()),
-            (false, Ok(field)) => Err(Error::usage(format!(
-                "text = \"{wanted}\": the column is {}, not text",
-                field.data_type()
-            ))
-            .with_hint(name_hint(wanted, texts.iter().copied()))),
-            (false, Err(_)) => Err(Error::usage(format!("text = \"{wanted}\": there is no such column"))
-                .with_hint(name_hint(wanted, texts.iter().copied()))),
-        };
+        return text_column(context, "text", wanted);
     }
+    let schema = context.schema()?;
+    let texts = texts_of(&schema);
     NAMES.into_iter().find(|name| texts.contains(name)).map(Into::into).ok_or_else(|| {
         let or = if without.is_empty() { String::new() } else { format!(", or {without}") };
         Error::usage(format!("no column with captions was found: none of {}", NAMES.join(", "))).with_hint(
@@ -50,4 +54,9 @@ pub fn caption_column(context: &StepContext<'_>, wanted: &str, without: &str) ->
             },
         )
     })
+}
+
+fn texts_of(schema: &Schema) -> Vec<&str> {
+    let fields = schema.fields().iter().filter(|field| is_text(field) && field.name() != "uid");
+    fields.map(|field| field.name().as_str()).collect()
 }

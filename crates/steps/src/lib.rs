@@ -1,4 +1,4 @@
-//! The steps: filter, language, embed, dedup, cluster, prune. One file or folder per step; none looks into another's insides, they meet only through the
+//! The steps: filter, language, embed, dedup, cluster, prune, referee. One file or folder per step; none looks into another's insides, they meet only through the
 //! columns that they write.
 #![warn(missing_docs)]
 mod best_column;
@@ -10,6 +10,7 @@ mod cluster;
 mod dedup;
 mod embed;
 mod embedding;
+mod encoder;
 mod figures;
 mod filter;
 mod images;
@@ -19,6 +20,7 @@ mod order;
 #[cfg(test)]
 mod parity;
 mod prune;
+mod referee;
 mod rewrite;
 mod sample_rows;
 mod training;
@@ -46,6 +48,9 @@ pub fn build(recipe: &Recipe) -> Result<Vec<Box<dyn Step>>> {
                 StepOptions::Prune(options) => Ok(Box::new(prune::Prune::new(options.clone())) as _),
                 StepOptions::Caption(options) => Ok(Box::new(caption::Caption::new(options.clone())) as _),
                 StepOptions::Rewrite(options) => Ok(Box::new(rewrite::Rewrite::new(options.clone())) as _),
+                StepOptions::Referee(options) => {
+                    Ok(Box::new(referee::Referee::new(options.clone(), &recipe.steps[..index])) as _)
+                }
                 other => Err(cribble_core::Error::bug(format!("no step for kind {}", other.kind()))),
             };
             step.map_err(|error| error.context(format!("step {} ({})", index + 1, spec.options.kind())))

@@ -9,6 +9,7 @@ mod global;
 mod inspect;
 mod judge;
 mod language;
+mod referee;
 mod reshard;
 mod run;
 mod subset;
@@ -23,6 +24,7 @@ pub use global::{ColorWhen, GlobalArgs, ProgressMode};
 pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
 pub use judge::{DecideArgs, JudgeArgs, VerdictArg};
 pub use language::LanguageArgs;
+pub use referee::RefereeArgs;
 pub use reshard::{Keys, ReshardArgs};
 pub use run::{RunArgs, RunningArgs, TaskArgs};
 pub use subset::{SubsetArgs, SubsetCommand};
@@ -76,6 +78,8 @@ pub enum Command {
     Judge(JudgeArgs),
     /// Keep a share of the rows, chosen by cluster, by distance or at random
     Prune(PruneArgs),
+    /// Compare several captions of each image by CLIP and choose the one to train on
+    Referee(RefereeArgs),
     /// Look into, combine, sample and convert subset files
     Subset(SubsetArgs),
     /// Copy the samples of a subset from tars into new tars, byte for byte

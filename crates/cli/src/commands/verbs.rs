@@ -4,7 +4,7 @@ use cribble_core::{OutputOptions, Recipe, Result, StepOptions, StepSpec};
 use crate::{
     args::{
         CaptionArgs, ClusterArgs, DedupArgs, EmbedArgs, FilterArgs, JudgeArgs, LanguageArgs, PruneArgs,
-        RewriteArgs, VerbArgs,
+        RefereeArgs, RewriteArgs, VerbArgs,
     },
     commands::run::show,
     session::{self, Job},
@@ -61,6 +61,11 @@ pub fn prune(settings: &Settings, args: &PruneArgs) -> Result<u8> {
         }
         other => other,
     }
+}
+
+/// `referee`.
+pub fn referee(settings: &Settings, args: &RefereeArgs) -> Result<u8> {
+    verb(settings, "referee", &args.verb, vec![args.options()])
 }
 
 fn verb(settings: &Settings, name: &'static str, verb: &VerbArgs, steps: Vec<StepOptions>) -> Result<u8> {

@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub family: Family,
     pub config: Config,
     pub dim: usize,
+    /// How pixels are prepared; without it no image tower is loaded.
     pub preprocess: Option<Preprocess>,
     pub tokenizer: Option<TokenizerKind>,
     /// All files but the weights that decide the vectors.

@@ -103,32 +103,12 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
     let model = plan.config.part("model_cfg")?;
     let (vision, text) = (model.part("vision_cfg")?, model.part("text_cfg")?);
     let activation = if model.flag("quick_gelu", false)? { Activation::QuickGelu } else { Activation::Gelu };
-    let (Some(preprocess), Some(kind)) = (&plan.preprocess, &plan.tokenizer) else {
+    let Some(kind) = &plan.tokenizer else {
         return Err(ModelError::Malformed { place: source.describe(), what: "it lacks a tower".into() });
     };
-
-    let width = vision.size("width", 768)?;
-    let head_width = vision.size("head_width", 64)?;
-    if !width.is_multiple_of(head_width) {
-        return Err(vision.wrong("head_width", &format!("a divisor of the width {width}")));
-    }
-    let (size, patch) = (vision.size("image_size", 224)?, vision.size("patch_size", 16)?);
-    let grid = (size / patch) * (size / patch);
-    let vision_shape = shape(&vision, width / head_width, width, activation, false)?;
-    let class = from.tensor("visual.class_embedding", &[width])?;
-    let (prefix, positions) = placed(class, from.tensor("visual.positional_embedding", &[grid + 1, width])?);
-    let image = ImageTower {
-        preprocess: preprocess.clone(),
-        patches: Patches::load(from, "visual.conv1", patch, width)?,
-        prefix,
-        positions,
-        before: Some(from.norm("visual.ln_pre", width, 1e-5)?),
-        blocks: blocks(from, "visual.transformer", &vision_shape, vision.size("layers", 12)?)?,
-        after: from.norm("visual.ln_post", width, 1e-5)?,
-        head: ImageHead::ClassToken(Some(from.transposed("visual.proj", width, plan.dim)?)),
-        width,
-        dim: plan.dim,
-    };
+    let image = plan.preprocess.as_ref();
+    let image =
+        image.map(|preprocess| image_tower(plan, from, &vision, preprocess, activation)).transpose()?;
 
     // Models with a text tower of their own class carry its name before every tensor.
     let base = if from.weights.has("text.token_embedding.weight") { "text." } else { "" };
@@ -153,7 +133,38 @@ pub(super) fn load(source: &Source, plan: &Plan, from: &Loader<'_>) -> Result<To
     };
     let logit_scale = from.scalar("logit_scale", &[])?.map(f32::exp);
     let logit_bias = from.scalar("logit_bias", &[])?;
-    Ok(Towers { image: Some(image), text: Some(text), logit_scale, logit_bias })
+    Ok(Towers { image, text: Some(text), logit_scale, logit_bias })
+}
+
+fn image_tower(
+    plan: &Plan,
+    from: &Loader<'_>,
+    vision: &Config,
+    preprocess: &Preprocess,
+    activation: Activation,
+) -> Result<ImageTower> {
+    let width = vision.size("width", 768)?;
+    let head_width = vision.size("head_width", 64)?;
+    if !width.is_multiple_of(head_width) {
+        return Err(vision.wrong("head_width", &format!("a divisor of the width {width}")));
+    }
+    let (size, patch) = (vision.size("image_size", 224)?, vision.size("patch_size", 16)?);
+    let grid = (size / patch) * (size / patch);
+    let shape = shape(vision, width / head_width, width, activation, false)?;
+    let class = from.tensor("visual.class_embedding", &[width])?;
+    let (prefix, positions) = placed(class, from.tensor("visual.positional_embedding", &[grid + 1, width])?);
+    Ok(ImageTower {
+        preprocess: preprocess.clone(),
+        patches: Patches::load(from, "visual.conv1", patch, width)?,
+        prefix,
+        positions,
+        before: Some(from.norm("visual.ln_pre", width, 1e-5)?),
+        blocks: blocks(from, "visual.transformer", &shape, vision.size("layers", 12)?)?,
+        after: from.norm("visual.ln_post", width, 1e-5)?,
+        head: ImageHead::ClassToken(Some(from.transposed("visual.proj", width, plan.dim)?)),
+        width,
+        dim: plan.dim,
+    })
 }
 
 fn blocks(from: &Loader<'_>, base: &str, shape: &BlockShape, layers: usize) -> Result<Vec<Block>> {

@@ -167,34 +167,61 @@ impl Tokenizer {
     /// # Errors
     /// [`ModelError::Malformed`] where the tokenizer of the checkpoint cannot write the text at all (no unknown token).
     pub fn encode(&self, text: &str) -> Result<Tokens> {
-        let fail = |error: tokenizers::Error| ModelError::Malformed {
-            place: self.place.clone(),
-            what: format!("a text of {} bytes cannot be encoded: {error}", text.len()),
-        };
+        let ids = self.whole(text)?;
+        self.window(&ids, 0)
+    }
+
+    /// The ids of a whole text, in windows that the model can read: each has the start and the end token (and SigLIP's pads) of its own, and
+    /// consecutive ones share half of their tokens. The first window is what [`Tokenizer::encode`] gives, `cut` included; a text that fits
+    /// has no other. `cut` of a window counts the tokens of the text that are not in it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn windows(&self, text: &str) -> Result<Vec<Tokens>> {
+        let ids = self.whole(text)?;
         let room = self.context - self.added;
-        let mut ids = match &self.clean {
-            Clean::None => self.engine.encode_fast(text, false).map_err(fail)?.get_ids().to_vec(),
+        // Half a window ahead, rounded up: a window of a single token still moves on.
+        let step = room - room / 2;
+        let others = ids.len().saturating_sub(room).div_ceil(step);
+        (0..=others).map(|window| self.window(&ids, window * step)).collect()
+    }
+
+    /// What went wrong with a text.
+    fn fail(&self, error: &tokenizers::Error) -> ModelError {
+        let what = format!("a text cannot be encoded: {error}");
+        ModelError::Malformed { place: self.place.clone(), what }
+    }
+
+    /// The ids of a text, however many, without the tokens that the template adds.
+    fn whole(&self, text: &str) -> Result<Vec<u32>> {
+        let encode = |text: &str| self.engine.encode_fast(text, false).map(|found| found.get_ids().to_vec());
+        let ids = match &self.clean {
+            Clean::None => encode(text),
             Clean::Canonical { lower, mark } => {
                 let text = canonical(text, *lower);
                 let bare = text.trim_start_matches(' ');
-                let mut ids = self.engine.encode_fast(bare, false).map_err(fail)?.get_ids().to_vec();
-                // transformers puts its mark of a word's start before it cleans, so that a space that was first is not stripped
-                // but becomes a token of its own.
-                if let (Some(mark), true) = (mark, bare.len() < text.len() && !bare.is_empty()) {
-                    ids.insert(0, *mark);
-                }
-                ids
+                encode(bare).map(|mut ids| {
+                    // transformers puts its mark of a word's start before it cleans, so that a space that was first is not stripped
+                    // but becomes a token of its own.
+                    if let (Some(mark), true) = (mark, bare.len() < text.len() && !bare.is_empty()) {
+                        ids.insert(0, *mark);
+                    }
+                    ids
+                })
             }
-            Clean::OpenClip(splitter) => {
-                splitter.ids(&clean::open_clip(text), self.engine.get_model()).map_err(fail)?
-            }
+            Clean::OpenClip(splitter) => splitter.ids(&clean::open_clip(text), self.engine.get_model()),
         };
-        let cut = ids.len().saturating_sub(room);
-        ids.truncate(room);
-        let count = ids.len();
+        ids.map_err(|error| self.fail(&error))
+    }
+
+    /// The window of `ids` that begins at `start`, with what the template adds and the pads.
+    fn window(&self, ids: &[u32], start: usize) -> Result<Tokens> {
+        let end = ids.len().min(start + self.context - self.added);
+        let inside = ids[start..end].to_vec();
+        let count = inside.len();
         // Only the ids are of interest; the other columns of an encoding must have their length.
         let encoding = Encoding::new(
-            ids,
+            inside,
             vec![0; count],
             vec![String::new(); count],
             vec![None; count],
@@ -204,14 +231,14 @@ impl Tokenizer {
             Vec::new(),
             Default::default(),
         );
-        let whole = self.engine.post_process(encoding, None, true).map_err(fail)?;
-        let mut ids = whole.get_ids().to_vec();
+        let dressed = self.engine.post_process(encoding, None, true).map_err(|error| self.fail(&error))?;
+        let mut all = dressed.get_ids().to_vec();
         if let Some(Pad { id, left }) = self.pad {
-            let missing = self.context.saturating_sub(ids.len());
-            let at = if left { 0 } else { ids.len() };
-            ids.splice(at..at, std::iter::repeat_n(id, missing));
+            let missing = self.context.saturating_sub(all.len());
+            let at = if left { 0 } else { all.len() };
+            all.splice(at..at, std::iter::repeat_n(id, missing));
         }
-        Ok(Tokens { ids, cut: u32::try_from(cut).unwrap_or(u32::MAX) })
+        Ok(Tokens { ids: all, cut: u32::try_from(ids.len() - count).unwrap_or(u32::MAX) })
     }
 }
 

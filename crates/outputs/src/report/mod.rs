@@ -16,6 +16,7 @@ mod judge;
 mod page;
 mod planted;
 mod prune;
+mod referee;
 mod selection;
 mod spread;
 mod step;

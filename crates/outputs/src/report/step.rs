@@ -3,7 +3,7 @@ use cribble_core::{Details, StepReport};
 use maud::{Markup, html};
 
 use super::format::{by_count, bytes, clip, count, counted, percent, rate, seconds, share, shorten};
-use super::{cluster, dedup, embed, funnel, judge, prune};
+use super::{cluster, dedup, embed, funnel, judge, prune, referee};
 
 /// Reasons drawn as bars; the rest is summed up in one line.
 const MOST_REASONS: usize = 24;
@@ -32,6 +32,7 @@ pub fn render(place: usize, step: &StepReport) -> Markup {
                 Details::Cluster(details) => { (cluster::render(details)) }
                 Details::Judge(details) => { (judge::render(details)) }
                 Details::Prune(details) => { (prune::render(details)) }
+                Details::Referee(details) => { (referee::render(details)) }
                 _ => {}
             }
             (reasons(step))

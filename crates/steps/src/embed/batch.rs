@@ -10,8 +10,10 @@ use cribble_models::{ImageTower, TextTower, Tokens};
 use cribble_pixels::{Limits, Mode, PixelError, Scratch};
 use half::f16;
 
-use super::model_error;
-use crate::sample_rows::Sample;
+use crate::{
+    encoder::{cosine, model_error},
+    sample_rows::Sample,
+};
 
 /// A file with more bytes is no image that anybody trains on; reading it would break the memory ceiling.
 const MOST_BYTES: u64 = 256 << 20;
@@ -179,11 +181,6 @@ impl Encoders<'_> {
 /// A file of its own that is gone or refused is the sample's fault; a shared one (a tar, a table) is the input's.
 fn read_fault(place: &ImagePlace, error: cribble_io::IoError) -> Result<Result<(), Fault>> {
     if place.length().is_some() { Err(error.into()) } else { Ok(Err(fault("no_image", error.to_string()))) }
-}
-
-/// Sum in f64 of the products of two unit vectors, rounded once.
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32
 }
 
 fn halves(vector: &[f32]) -> Vec<f16> {

@@ -4,7 +4,8 @@ use cribble_core::{Error, Result};
 use cribble_models::Model;
 use cribble_pipeline::{StepContext, resident_memory};
 
-use super::{Embed, model_error};
+use super::Embed;
+use crate::encoder::model_error;
 
 /// Bytes of memory that a pixel takes while it is decoded and resized: three as decoded, and as many on the way.
 const PIXEL_BYTES: u64 = 6;

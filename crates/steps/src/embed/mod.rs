@@ -11,21 +11,25 @@ mod batch;
 mod memory;
 mod shard;
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::DataType;
-use cribble_core::{
-    Details, EmbedDetails, EmbedOptions, EncoderDevice, EncoderDtype, Error, ErrorKind, Result, What,
-};
+use cribble_core::{Details, EmbedDetails, EmbedOptions, EncoderDevice, Error, Result, What};
 use cribble_io::{
     npy::ElementType,
     source::{ArrayInfo, Dataset},
 };
-use cribble_models::{Device, Dtype, Identity, Model, ModelError, ModelOptions};
+use cribble_models::{Identity, Model};
 use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
 use serde::{Deserialize, Serialize};
 
-use crate::{captions::caption_column, images::build_index, sample_rows::Pixels, values::from_value};
+use crate::{
+    captions::caption_column,
+    encoder::{Encoder, Towers, identity_text},
+    images::build_index,
+    sample_rows::Pixels,
+    values::from_value,
+};
 
 /// What a recipe can say to need no captions.
 const WITHOUT_TEXT: &str = "what = [\"image\"]";
@@ -34,9 +38,7 @@ const TOKENS_CUT: &str = "tokens_cut";
 
 pub struct Embed {
     options: EmbedOptions,
-    identity: OnceLock<Identity>,
-    /// Opened by the first task that needs it, closed when the step is complete.
-    model: Mutex<Option<Arc<Model>>>,
+    encoder: Encoder,
     sizes: OnceLock<memory::Sizes>,
 }
 
@@ -68,72 +70,22 @@ impl Tally {
     }
 }
 
-/// A model's error as the program's: what the recipe asks of a model that cannot do it is wrong use, all else is wrong or missing files.
-fn model_error(error: ModelError) -> Error {
-    let (message, hint) = match &error {
-        ModelError::Missing { place, what, cure } => (format!("{place}: {what} is missing"), cure.clone()),
-        ModelError::NoTower { model, tower, cure } => {
-            return Error::usage(format!("{model} has no {tower} encoder")).with_hint(*cure);
-        }
-        ModelError::Unsupported { .. } => {
-            (error.to_string(), "docs/embed.md lists the families and what their folders must hold".into())
-        }
-        ModelError::Malformed { .. } | ModelError::Shape { .. } => {
-            (error.to_string(), "fetch the model again, or name another".into())
-        }
-        _ => (
-            error.to_string(),
-            "a model is a folder, a Hub name (owner/name or owner/name@revision) or builtin:demo-clip; without a network it must be in the cache of Hugging Face already"
-                .into(),
-        ),
-    };
-    // The message of the source would repeat itself below ours; its own source (what the system said) is part of the message.
-    Error::new(ErrorKind::Input, message).with_hint(hint)
-}
-
 impl Embed {
     pub fn new(options: EmbedOptions) -> Self {
-        Self { options, identity: OnceLock::new(), model: Mutex::new(None), sizes: OnceLock::new() }
-    }
-
-    fn model_options(&self) -> ModelOptions {
-        let dtype = match self.options.dtype {
-            EncoderDtype::Auto => Dtype::Auto,
-            EncoderDtype::F32 => Dtype::F32,
-            EncoderDtype::Bf16 => Dtype::Bf16,
-        };
-        let device = match self.options.device {
-            EncoderDevice::Cpu => Device::Cpu,
-        };
-        ModelOptions { device, dtype, offline: None }
+        let encoder = Encoder::new(&options.model, options.dtype, Towers::All);
+        Self { options, encoder, sizes: OnceLock::new() }
     }
 
     /// Who the model is; its files are hashed once.
     fn model_identity(&self) -> Result<&Identity> {
-        if let Some(identity) = self.identity.get() {
-            return Ok(identity);
-        }
-        let identity = Model::identify(&self.options.model, &self.model_options()).map_err(model_error)?;
-        Ok(self.identity.get_or_init(|| identity))
+        self.encoder.identity()
     }
 
     /// The weights, opened once.
     fn model(&self) -> Result<Arc<Model>> {
-        let mut slot = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = &*slot {
-            return Ok(model.clone());
-        }
-        let model = Model::open(&self.options.model, &self.model_options()).map_err(model_error)?;
-        if model.identity() != self.model_identity()? {
-            return Err(Error::input(format!(
-                "{}: the model changed while the run began",
-                self.options.model
-            ))
-            .with_hint("run the same command again"));
-        }
-        let model = Arc::new(model);
-        *slot = Some(model.clone());
-        Ok(model)
+        // The only device there is; a second one has to be handed to the encoder.
+        let EncoderDevice::Cpu = self.options.device;
+        self.encoder.open()
     }
 
     /// Whether images and whether captions are embedded.
@@ -216,16 +168,7 @@ impl Step for Embed {
             }
         }
         let identity = self.model_identity()?;
-        let dtype = serde_json::to_value(identity.dtype).map_err(|error| Error::bug(error.to_string()))?;
-        let mut notes = vec![format!(
-            "{} ({}, {}{}), {} numbers a vector, weights {}",
-            identity.name,
-            identity.family,
-            dtype.as_str().unwrap_or_default(),
-            identity.revision.as_ref().map_or_else(String::new, |revision| format!(", revision {revision}")),
-            identity.dim,
-            identity.hash.chars().take(12).collect::<String>()
-        )];
+        let mut notes = vec![self.encoder.describe()?];
         if let Some(pixels) = plan.image {
             notes.push(format!(
                 "images from {}, preprocess {}",
@@ -269,8 +212,7 @@ impl Step for Embed {
 
     /// The model's identity; where pixels come from other tars, their names and lengths too.
     fn identity(&self, dataset: &Dataset, images: Option<&str>) -> Result<String> {
-        let mut text =
-            serde_json::to_string(self.model_identity()?).map_err(|error| Error::bug(error.to_string()))?;
+        let mut text = identity_text(self.model_identity()?)?;
         if let (true, Some(pixels)) = (self.towers()?.0, Pixels::of(dataset, images)) {
             text += &pixels.identity(images)?;
         }
@@ -293,7 +235,7 @@ impl Step for Embed {
 
     fn finish(&self, _context: &StepContext<'_>, outputs: &[(String, Vec<TaskOutput>)]) -> Result<Details> {
         // The next step has the memory to itself.
-        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.encoder.close();
         let tally = tally(outputs)?;
         let identity = self.model_identity()?;
         let scored = tally.images > 0 && tally.texts > 0;
@@ -310,7 +252,7 @@ impl Step for Embed {
     }
 
     fn closing_notes(&self, outputs: &[(String, Vec<TaskOutput>)]) -> Vec<String> {
-        let (Ok(tally), Some(identity)) = (tally(outputs), self.identity.get()) else { return Vec::new() };
+        let (Ok(tally), Ok(identity)) = (tally(outputs), self.model_identity()) else { return Vec::new() };
         let made: Vec<String> = [("images", tally.images), ("captions", tally.texts)]
             .into_iter()
             .filter(|(_, count)| *count > 0)

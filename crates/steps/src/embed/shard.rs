@@ -18,9 +18,9 @@ use super::{
     Embed, Plan, TOKENS_CUT, Tally,
     batch::{Encoders, Outcome},
     memory::Sizes,
-    model_error,
 };
 use crate::{
+    encoder::model_error,
     sample_rows::{Rows, Sample, block_end},
     values::to_value,
 };

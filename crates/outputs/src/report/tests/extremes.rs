@@ -173,7 +173,45 @@ fn details() -> impl Strategy<Value = Details> {
             })
         },
     );
-    prop_oneof![Just(Details::None), embed, dedup, cluster, prune]
+    // The step writes means of cosines, and 0 where there are none.
+    let finite = || float().prop_map(|value| if value.is_finite() { value } else { 0.0 });
+    let captions = vec(
+        (word(), whole(), finite(), vec(whole(), 0..101)).prop_map(|(column, rows, mean, sims)| {
+            RefereeCaption {
+                column,
+                rows,
+                chosen: rows / 2,
+                mean_sim: mean,
+                mean_window_sim: mean,
+                cut: rows,
+                sims,
+            }
+        }),
+        0..4,
+    );
+    let pairs = vec(
+        (word(), whole(), vec(whole(), 0..5)).prop_map(|(second, rows, wins)| RefereePair {
+            first: "text".into(),
+            second,
+            rows,
+            first_wins: wins.clone(),
+            second_wins: wins,
+        }),
+        0..4,
+    );
+    let referee = (word(), finite(), captions, pairs).prop_map(|(model, mean, captions, pairs)| {
+        Details::Referee(RefereeDetails {
+            policy: model.clone(),
+            model,
+            logit_scale: mean,
+            threshold: Some(mean),
+            captions,
+            pairs,
+            mean_before: mean,
+            mean_after: mean,
+        })
+    });
+    prop_oneof![Just(Details::None), embed, dedup, cluster, prune, referee]
 }
 
 fn step() -> impl Strategy<Value = StepReport> {
