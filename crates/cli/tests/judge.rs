@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
+    array::{ArrayRef, AsArray},
     datatypes::{Float32Type, Int32Type},
 };
 use common::{Place, Ran};

@@ -9,7 +9,7 @@ use super::{ChatArgs, VerbArgs, verbs::one_or_many};
 /// `judge`.
 #[derive(Debug, Args)]
 #[command(
-    before_long_help = "Examples:\n  cribble judge pool --embedding l14_txt --k 1300 --out runs/rules\n  cribble judge pool --embedding l14_txt --endpoint http://h/v1 --model M --out runs/j"
+    before_long_help = "Examples:\n  cribble judge pool --embedding l14_txt --k 1300 --out runs/rules\n  cribble judge pool --embedding e_txt --endpoint http://h/v1 --model M --out r"
 )]
 pub struct JudgeArgs {
     #[command(flatten)]
@@ -139,7 +139,7 @@ pub enum VerdictArg {
 /// `decide`.
 #[derive(Debug, Args)]
 #[command(
-    before_long_help = "Examples:\n  cribble decide runs/first --cluster 17 --verdict drop --why \"stock photo pages\"\n  cribble decide runs/first --uid 00ff... --verdict keep"
+    before_long_help = "Examples:\n  cribble decide runs/first --cluster 17 --verdict drop --why \"stock photos\"\n  cribble decide runs/first --uid 00ff... --verdict keep"
 )]
 pub struct DecideArgs {
     /// The run folder
