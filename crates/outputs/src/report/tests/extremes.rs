@@ -173,7 +173,31 @@ fn details() -> impl Strategy<Value = Details> {
             })
         },
     );
-    prop_oneof![Just(Details::None), embed, dedup, cluster, prune]
+    let caption = (names(), word(), whole(), float(), vec((word(), word()), 0..3)).prop_map(
+        |(states, name, total, mean, examples)| {
+            let example = |(before, after)| CaptionExample { uid: name.clone(), before, after };
+            Details::Caption(CaptionDetails {
+                column: name.clone(),
+                by: name.clone(),
+                prompt: name.clone(),
+                states,
+                stripped: total,
+                mean_chars: mean,
+                mean_words: mean,
+                examples: examples.into_iter().map(example).collect(),
+                usage: Some(ChatUsage {
+                    answered: total,
+                    cached: total,
+                    input_tokens: total,
+                    output_tokens: total,
+                    cost: mean,
+                    p50_seconds: mean,
+                    ..ChatUsage::default()
+                }),
+            })
+        },
+    );
+    prop_oneof![Just(Details::None), caption, embed, dedup, cluster, prune]
 }
 
 fn step() -> impl Strategy<Value = StepReport> {
