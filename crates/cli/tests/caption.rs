@@ -547,7 +547,7 @@ fn wrong_options_are_refused_before_anything_is_asked() {
     let base = server.base();
     for (more, message, hint) in [
         (&["--prompt", "vivd"][..], "prompt = \"vivd\"", "vivid"),
-        (&["--language", "xx"], "language = \"xx\" is none that can be told", "en"),
+        (&["--language", "xx"], "language = \"xx\" is none that can be told", ", en, "),
         (&["--column", "text"], "column = \"text\" is no name", "caption_"),
         (&["--min-chars", "9", "--max-chars", "3"], "min_chars = 9", ""),
         (&["--extra", "top_p"], "--extra top_p is not KEY=JSON", "top_p=0.9"),

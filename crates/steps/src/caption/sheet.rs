@@ -12,7 +12,6 @@ use arrow::{
 use cribble_chat::{Outcome, Stop, Summary};
 use cribble_core::{
     CaptionDetails, CaptionExample, CaptionOptions, ChatUsage, Error, Result, RewriteOptions, Uid, Unsure,
-    name_hint,
 };
 use cribble_models::language::{Detector, Scratch, UNDETERMINED};
 use cribble_pipeline::{StepContext, TaskOutput, Verdicts};
@@ -99,7 +98,7 @@ impl Column {
                     "language = \"{}\" is none that can be told",
                     self.language
                 ))
-                .with_hint(name_hint(&self.language, labels.iter().map(String::as_str))));
+                .with_hint(format!("the detector tells {}", labels.join(", "))));
             }
             note += &format!(" in {}", self.language);
         }
