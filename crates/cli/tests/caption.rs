@@ -352,7 +352,7 @@ fn a_shared_folder_of_answers_is_asked_first() {
 #[test]
 fn rows_without_an_answer_fail_or_stay_or_go() {
     let place = pool(60);
-    let is_bad = |image: &str| usize::from_str_radix(&image[..2], 16).unwrap() % 4 == 0;
+    let is_bad = |image: &str| usize::from_str_radix(&image[..2], 16).unwrap().is_multiple_of(4);
     let server = FakeServer::start(move |seen| match image(seen) {
         image if is_bad(&image) => {
             Act::Status(400, vec![], "{\"error\":{\"message\":\"cannot decode\"}}".into())

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::nan_from_null;
+
 /// What the calls of a step took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatUsage {
@@ -22,10 +24,13 @@ pub struct ChatUsage {
     /// Tokens of the answers.
     pub output_tokens: u64,
     /// Money, in the currency of the prices; 0 without prices.
+    #[serde(deserialize_with = "nan_from_null")]
     pub cost: f64,
     /// Median seconds of a call that was answered.
+    #[serde(deserialize_with = "nan_from_null")]
     pub p50_seconds: f64,
     /// Seconds within which 95 of 100 were.
+    #[serde(deserialize_with = "nan_from_null")]
     pub p95_seconds: f64,
 }
 
@@ -94,8 +99,10 @@ pub struct CaptionDetails {
     /// Captions from which an opening such as "This image showcases" was taken.
     pub stripped: u64,
     /// Mean number of characters of the new captions.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_chars: f64,
     /// Mean number of words.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_words: f64,
     /// The first of them, with what they replace.
     pub examples: Vec<CaptionExample>,
