@@ -96,7 +96,8 @@ impl JudgeOptions {
             return fail("more than 1000 samples of one kind do not fit into a question".into());
         }
         if !(1..=99).contains(&self.votes) {
-            return fail(format!("votes = {} is outside 1 to 99", self.votes));
+            return Err(Error::usage(format!("votes = {} is outside 1 to 99", self.votes))
+                .with_hint("1 is the default"));
         }
         if self.caption_chars == 0 {
             return fail("caption_chars = 0: the judge would see nothing".into());

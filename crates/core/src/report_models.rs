@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::report::nan_from_null;
+
 /// What the calls of a step took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ChatUsage {
@@ -22,10 +24,13 @@ pub struct ChatUsage {
     /// Tokens of the answers.
     pub output_tokens: u64,
     /// Money, in the currency of the prices; 0 without prices.
+    #[serde(deserialize_with = "nan_from_null")]
     pub cost: f64,
     /// Median seconds of a call that was answered.
+    #[serde(deserialize_with = "nan_from_null")]
     pub p50_seconds: f64,
     /// Seconds within which 95 of 100 were.
+    #[serde(deserialize_with = "nan_from_null")]
     pub p95_seconds: f64,
 }
 
@@ -71,6 +76,7 @@ pub struct ClusterVerdict {
     /// Warnings such as `repetitive`.
     pub flags: Vec<String>,
     /// Share of the votes that said so.
+    #[serde(deserialize_with = "nan_from_null")]
     pub agreement: f64,
     /// Who decided otherwise, where a person did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,8 +100,10 @@ pub struct CaptionDetails {
     /// Captions from which an opening such as "This image showcases" was taken.
     pub stripped: u64,
     /// Mean number of characters of the new captions.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_chars: f64,
     /// Mean number of words.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_words: f64,
     /// The first of them, with what they replace.
     pub examples: Vec<CaptionExample>,
@@ -124,6 +132,7 @@ pub struct RefereeDetails {
     /// The model that compared.
     pub model: String,
     /// What it multiplies similarities by before the softmax.
+    #[serde(deserialize_with = "nan_from_null")]
     pub logit_scale: f64,
     /// How `caption_best` was chosen.
     pub policy: String,
@@ -135,8 +144,10 @@ pub struct RefereeDetails {
     /// Original against each candidate, then the candidates against each other.
     pub pairs: Vec<RefereePair>,
     /// Mean similarity of the original captions of all rows judged.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_before: f64,
     /// Mean similarity of the chosen captions of all rows kept.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_after: f64,
 }
 
@@ -150,8 +161,10 @@ pub struct RefereeCaption {
     /// Rows in which it became `caption_best`.
     pub chosen: u64,
     /// Mean similarity of the part that the model reads.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_sim: f64,
     /// Mean similarity of the best window.
+    #[serde(deserialize_with = "nan_from_null")]
     pub mean_window_sim: f64,
     /// Captions longer than the model reads.
     pub cut: u64,

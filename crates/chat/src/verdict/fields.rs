@@ -35,14 +35,11 @@ pub fn fields(text: &str, reading: &mut Reading) {
 
 /// Sets a field that is not set yet. Titles, categories and languages are one line.
 pub fn set_field(reading: &mut Reading, name: Name, text: &str) {
-    let is_mark = |sign: char| {
-        sign.is_whitespace() || matches!(sign, '*' | '`' | '"' | '“' | '”' | '_' | '#' | ',' | '|')
-    };
-    let text = text.trim_matches(is_mark);
+    let text = bare(text);
     if text.is_empty() {
         return;
     }
-    let line = || Some(text.lines().next().unwrap_or(text).trim_matches(is_mark).to_string());
+    let line = || Some(bare(text.lines().next().unwrap_or(text)).to_string());
     match name {
         Name::Reason if reading.reason.is_none() => reading.reason = Some(text.to_string()),
         Name::Title if reading.title.is_none() => reading.title = line(),
@@ -53,6 +50,26 @@ pub fn set_field(reading: &mut Reading, name: Name, text: &str) {
             .flat_map(|line| line.split([',', ';']))
             .for_each(|flag| add_flag(flag, &mut reading.flags)),
         _ => {}
+    }
+}
+
+/// A text without the marks of emphasis, lists and quotation around it. A quotation mark at one end stays where it belongs to another one
+/// inside: `pages of "stock"`.
+fn bare(text: &str) -> &str {
+    let is_quote = |sign: char| matches!(sign, '"' | '“' | '”');
+    let is_mark = |sign: char| sign.is_whitespace() || matches!(sign, '*' | '`' | '_' | '#' | ',' | '|');
+    let mut text = text.trim_matches(is_mark);
+    loop {
+        let inner = text.strip_prefix(is_quote).and_then(|rest| rest.strip_suffix(is_quote));
+        match inner {
+            Some(inner) if inner.matches(is_quote).count().is_multiple_of(2) => {
+                text = inner.trim_matches(is_mark)
+            }
+            _ if text.matches(is_quote).count() % 2 == 1 => {
+                return text.trim_matches(|sign| is_mark(sign) || is_quote(sign));
+            }
+            _ => return text,
+        }
     }
 }
 

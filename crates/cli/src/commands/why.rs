@@ -11,7 +11,7 @@ use arrow::{
     util::display::array_value_to_string,
 };
 use cribble_core::{Error, ErrorKind, Recipe, Result, StepOptions, Uid};
-use cribble_pipeline::{RunFolder, read_column};
+use cribble_pipeline::{DECISION, Decided, Decisions, RunFolder, read_column};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -180,15 +180,23 @@ fn describe(run: &RunFolder, recipe: &Recipe, place: &Place) -> Result<Value> {
         }
         for (name, value) in &row {
             if !matches!(name.as_str(), "uid" | "keep") && (name != "reason" || !value.is_null()) {
-                step.insert(name.clone(), value.clone());
+                // `verdict` is what the step says of the row; the judge's word is on its cluster.
+                let name = if name == "verdict" { "cluster_verdict" } else { name };
+                step.insert(name.into(), value.clone());
             }
         }
         if verdict != "not judged" {
-            add_context(&folder, &spec.options, place, &mut step)?;
+            let cluster = steps.iter().rev().find_map(|step| step["cluster"].as_i64());
+            add_context(&folder, &spec.options, place, cluster, &mut step)?;
         }
         steps.push(Value::Object(step));
     }
+    let decision = Decisions::read(run.path())?.sample(place.uid).cloned();
     let complete = steps.iter().all(|step| step["verdict"] != "not run yet");
+    if let Some(decision) = &decision {
+        dropped_by = if decision.verdict == Decided::Keep { Value::Null } else { DECISION.into() };
+        reason = decision.reason().into();
+    }
     let outcome = match (&dropped_by, complete) {
         (Value::Null, true) => "kept",
         (Value::Null, false) => "kept so far",
@@ -201,6 +209,7 @@ fn describe(run: &RunFolder, recipe: &Recipe, place: &Place) -> Result<Value> {
         "outcome": outcome,
         "dropped_by": dropped_by,
         "reason": reason,
+        "decision": decision,
         "steps_that_judged": judged,
         "steps": steps,
         "exit_code": 0,
@@ -212,6 +221,7 @@ fn add_context(
     folder: &Path,
     options: &StepOptions,
     place: &Place,
+    cluster: Option<i64>,
     step: &mut Map<String, Value>,
 ) -> Result<()> {
     match options {
@@ -221,6 +231,15 @@ fn add_context(
         StepOptions::Dedup(dedup) if !dedup.embedding.is_empty() => {
             let epsilon = dedup.epsilon.as_slice().first().copied().unwrap_or(0.0);
             step.insert("threshold_sim".into(), json!(1.0 - epsilon));
+        }
+        StepOptions::Judge(_) => {
+            let verdicts = folder.join("verdicts.parquet");
+            let keys = read_column(&verdicts, "cluster")?;
+            if let Some(line) = (0..keys.len()).find(|&line| value(&keys, line).as_i64() == cluster) {
+                for (column, name) in [("reason", "cluster_reason"), ("decided_by", "cluster_decided")] {
+                    step.insert(name.into(), value(&read_column(&verdicts, column)?, line));
+                }
+            }
         }
         StepOptions::Prune(_) => {
             let quotas = folder.join("quotas.parquet");

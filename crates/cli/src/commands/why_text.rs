@@ -8,6 +8,9 @@ pub fn render(value: &Value) -> String {
     if !value["dropped_by"].is_null() {
         lines += &format!(" by {}", text("dropped_by"));
     }
+    if !value["decision"].is_null() {
+        lines += &format!(": {}, whatever the steps say", text("reason"));
+    }
     lines += &format!("\nshard {}, row {}\n", text("shard"), text("row"));
     let steps = value["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
     let width = steps.iter().filter_map(|step| step["step"].as_str()).map(str::len).max().unwrap_or(0);

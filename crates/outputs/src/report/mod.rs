@@ -4,6 +4,7 @@
 //! A reader may ask why the page is written by hand instead of with a plotting library: it must be one file that opens from a disk
 //! without a network, weigh little, print, and stay readable at 390 px; a few charts of plain SVG do that with no script at all.
 mod axis;
+mod caption;
 mod chart;
 mod cluster;
 mod dedup;

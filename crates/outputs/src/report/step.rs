@@ -3,7 +3,7 @@ use cribble_core::{Details, StepReport};
 use maud::{Markup, html};
 
 use super::format::{by_count, bytes, clip, count, counted, percent, rate, seconds, share, shorten};
-use super::{cluster, dedup, embed, funnel, judge, prune, referee};
+use super::{caption, cluster, dedup, embed, funnel, judge, prune, referee};
 
 /// Reasons drawn as bars; the rest is summed up in one line.
 const MOST_REASONS: usize = 24;
@@ -28,6 +28,7 @@ pub fn render(place: usize, step: &StepReport) -> Markup {
             (options(step))
             @match &step.details {
                 Details::Embed(details) => { (embed::render(details)) }
+                Details::Caption(details) => { (caption::render(details)) }
                 Details::Dedup(details) => { (dedup::render(details, counts.seen)) }
                 Details::Cluster(details) => { (cluster::render(details)) }
                 Details::Judge(details) => { (judge::render(details)) }

@@ -29,8 +29,17 @@ pub struct Caller {
     client: Mutex<Option<std::sync::Arc<Client>>>,
 }
 
+/// An error of the client as the program's: a setting that cannot be meant is a wrong recipe, all else is the machine's.
 fn chat_error(error: ChatError) -> Error {
-    Error::input(error.to_string())
+    match error {
+        ChatError::Setting { name, what, cure } => {
+            Error::usage(format!("chat: {name}: {what}")).with_hint(cure)
+        }
+        ChatError::Key { from, what, cure } => {
+            Error::input(format!("no key from {from}: {what}")).with_hint(cure)
+        }
+        other => Error::input(other.to_string()),
+    }
 }
 
 impl Caller {
@@ -39,8 +48,7 @@ impl Caller {
     }
 
     fn endpoint(&self) -> Result<Endpoint> {
-        let endpoint = Endpoint::new(&self.options.endpoint, &self.options.model)
-            .map_err(|error| Error::usage(error.to_string()))?;
+        let endpoint = Endpoint::new(&self.options.endpoint, &self.options.model).map_err(chat_error)?;
         let key = match (self.options.key_env.as_str(), self.options.key_file.as_str()) {
             ("", "") => return Ok(endpoint),
             (name, "") => Key::from_env(name),

@@ -20,11 +20,11 @@ pub(super) fn since(before: &Usage, after: &Usage) -> ChatUsage {
 
 /// Adds what another task's calls took. Of medians the mean by calls, of the slow ends the larger: the calls themselves are not kept.
 pub fn add_usage(sum: &mut ChatUsage, other: &ChatUsage) {
-    let share = |a: f64, b: f64| {
-        let (left, right) = (sum.answered as f64, other.answered as f64);
-        if left + right > 0.0 { (a * left + b * right) / (left + right) } else { 0.0 }
-    };
-    sum.p50_seconds = share(sum.p50_seconds, other.p50_seconds);
+    let answered = sum.answered + other.answered;
+    if answered > 0 {
+        let weighted = |usage: &ChatUsage| usage.p50_seconds * usage.answered as f64 / answered as f64;
+        sum.p50_seconds = weighted(sum) + weighted(other);
+    }
     if other.answered > 0 {
         sum.p95_seconds = sum.p95_seconds.max(other.p95_seconds);
     }

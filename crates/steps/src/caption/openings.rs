@@ -142,7 +142,9 @@ fn image_does(text: Rest<'_>) -> Option<Rest<'_>> {
     let rest = rest.after(does)?;
     // "The image is blurry" says something; "the image is a drawing of" says it with fewer words.
     let opens = rest.after_one(&["a", "an", "the", "one", "two", "three", "several"]).is_some();
-    (does != "is" || opens).then_some(rest)
+    // A photo that "shows off" or "features in" something is told of, not opened with.
+    let goes_on = rest.after_one(&["off", "up", "in", "through"]).is_some();
+    ((does != "is" || opens) && !goes_on).then(|| rest.past(&["that"]))
 }
 
 /// "In this image, we can see".

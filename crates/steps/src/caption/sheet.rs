@@ -12,10 +12,9 @@ use arrow::{
 use cribble_chat::{Outcome, Stop, Summary};
 use cribble_core::{
     CaptionDetails, CaptionExample, CaptionOptions, ChatUsage, Error, Result, RewriteOptions, Uid, Unsure,
-    name_hint,
 };
 use cribble_models::language::{Detector, Scratch, UNDETERMINED};
-use cribble_pipeline::{StepContext, TaskOutput, Verdicts};
+use cribble_pipeline::{StepContext, StepRef, TaskOutput, Verdicts};
 use serde::{Deserialize, Serialize};
 
 use super::text::{self, Clean};
@@ -81,9 +80,14 @@ impl Column {
 
     /// The name is free and the language one that the detector knows.
     pub fn check(&self, context: &StepContext<'_>) -> Result<String> {
-        let schema = context.schema()?;
+        let mut hidden = Vec::new();
         for (name, _) in self.fields() {
-            if schema.field_with_name(&name).is_ok() {
+            let of_step = |step: &StepRef| step.provides.columns.iter().any(|field| field.name() == &name);
+            if context.dataset.schema().field_with_name(&name).is_ok() {
+                // Tars that an earlier run wrote have its captions; a second run of the recipe makes them again, from known answers.
+                hidden.push(name.clone());
+            }
+            if context.before.iter().any(of_step) {
                 return Err(Error::usage(format!("there is a column {name} already"))
                     .with_hint("give this one a name of its own: column = \"…\" (--column)"));
             }
@@ -92,6 +96,9 @@ impl Column {
             "columns {} and {0}_state; captions of {} to {} characters",
             self.name, self.min_chars, self.max_chars
         );
+        if !hidden.is_empty() {
+            note += &format!("; {} of the input is not used", hidden.join(" and "));
+        }
         if !self.language.is_empty() {
             let labels = self.detector().labels();
             if !labels.contains(&self.language) {
@@ -99,7 +106,7 @@ impl Column {
                     "language = \"{}\" is none that can be told",
                     self.language
                 ))
-                .with_hint(name_hint(&self.language, labels.iter().map(String::as_str))));
+                .with_hint(format!("the detector tells {}", labels.join(", "))));
             }
             note += &format!(" in {}", self.language);
         }

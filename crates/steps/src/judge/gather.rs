@@ -297,7 +297,7 @@ mod tests {
         ) {
             let options = JudgeOptions { nearest: 3, farthest: 2, random: 4, ..JudgeOptions::default() };
             let folder = tempfile::tempdir().unwrap();
-            let fact = |at: usize| Fact { form: (at % 3 > 0).then_some(at as u64), junk: at % 2 == 0, language: "en".into(), score: None };
+            let fact = |at: usize| Fact { form: (!at.is_multiple_of(3)).then_some(at as u64), junk: at.is_multiple_of(2), language: "en".into(), score: None };
             let add = |into: &mut Gathered, at: usize| {
                 let (cluster, sim, uid) = rows[at];
                 let row = GlobalRow::new((at / cut) as u32, (at % cut) as u32);

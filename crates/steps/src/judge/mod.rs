@@ -8,27 +8,29 @@
 //! ```
 //!
 //! A person's decision on a cluster overrides its verdict; the verdict stays readable beside it.
+mod apply;
 mod ask;
 mod gather;
 mod junk;
 mod profile;
+mod ruling;
 mod write;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, StringBuilder},
-    datatypes::{DataType, Field, Float32Type, Int32Type},
+    array::{Array, AsArray},
+    datatypes::{DataType, Float32Type, Int32Type},
 };
-use cribble_chat::verdict::Verdict;
+use cribble_chat::Stop;
 use cribble_core::{
     ChatUsage, ClusterVerdict, Details, Error, ErrorKind, JudgeDetails, JudgeOptions, Result, Uid, Unsure,
 };
 use cribble_io::source::Dataset;
 use cribble_models::language::{Detector, Scratch};
 use cribble_pipeline::{
-    Decided, Decisions, GlobalRow, Parallel, PhaseSpec, Provides, Step, StepContext, StepRef, TaskOutput,
-    Unit, UnitKind, Verdicts, read_column,
+    Decisions, GlobalRow, Parallel, PhaseSpec, Provides, Step, StepContext, StepRef, TaskOutput, Unit,
+    UnitKind,
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +43,7 @@ use crate::{
 };
 use ask::{Judgement, Places};
 use gather::{Fact, Gathered, Sample};
-use profile::Profile;
+use ruling::Ruling;
 
 /// Rows read at once.
 const BATCH_ROWS: usize = 8192;
@@ -60,26 +62,6 @@ pub struct Judge {
     prompt: Option<Prompt>,
 }
 
-/// The last word on a cluster, and everything that led to it.
-pub struct Ruling {
-    size: u64,
-    /// `acceptable`, `unacceptable`, `abstained`, `unparsed`, `missing`.
-    verdict: &'static str,
-    keep: bool,
-    /// What `keep` says as a verdict.
-    keep_word: Option<Verdict>,
-    reason: String,
-    title: String,
-    category: String,
-    language: String,
-    flags: Vec<String>,
-    votes: u32,
-    agreement: f64,
-    answers: Vec<String>,
-    decided_by: Option<String>,
-    profile: Profile,
-}
-
 /// What the judge task leaves for the report.
 #[derive(Default, Serialize, Deserialize)]
 struct Summed {
@@ -88,16 +70,6 @@ struct Summed {
     stale: u64,
     verdicts: Vec<ClusterVerdict>,
     usage: Option<ChatUsage>,
-}
-
-fn word(verdict: Option<Verdict>) -> &'static str {
-    match verdict {
-        Some(Verdict::Acceptable) => "acceptable",
-        Some(Verdict::Unacceptable) => "unacceptable",
-        Some(Verdict::Abstained) => "abstained",
-        Some(Verdict::Unparsed) => "unparsed",
-        None => "missing",
-    }
 }
 
 impl Judge {
@@ -221,10 +193,7 @@ impl Judge {
         for (&cluster, sample) in &clusters {
             let mut ruling = self.ruling(sample, judged.get(&cluster));
             if let Some(decision) = decided.get(&cluster) {
-                ruling.keep = decision.verdict == Decided::Keep;
-                ruling.keep_word =
-                    Some(if ruling.keep { Verdict::Acceptable } else { Verdict::Unacceptable });
-                ruling.decided_by = Some(decision.reason());
+                ruling.overrule(decision);
             }
             rulings.insert(cluster, ruling);
         }
@@ -246,59 +215,12 @@ impl Judge {
             if self.options.thumbnails > 0 { self.places(context, clusters)? } else { Places::new() };
         let asked = ask::ask(context, &self.options, caller, prompt, clusters, &places)?;
         let path = asked.missing.write(context, None, "cluster")?;
-        if !asked.missing.is_empty() && self.options.missing == Unsure::Fail {
+        // A server that refuses every call (no key, no such model) is no lack of answers but a wrong recipe.
+        let refused = matches!(asked.summary.stop, Some(Stop::Refused(_)));
+        if !asked.missing.is_empty() && (refused || self.options.missing == Unsure::Fail) {
             return Err(fail_on_missing(&asked.missing, "clusters", &path, &asked.summary));
         }
         Ok((asked.found, Some(asked.usage)))
-    }
-
-    /// What becomes of a cluster, before a person has a say.
-    fn ruling(&self, sample: &Sample, judgement: Option<&Judgement>) -> Ruling {
-        let profile = Profile::of(&sample.facts);
-        let mut ruling = Ruling {
-            size: sample.size,
-            verdict: word(None),
-            keep: true,
-            keep_word: None,
-            reason: String::new(),
-            title: profile::title(sample),
-            category: String::new(),
-            language: profile.languages.first().map(|(name, _)| name.clone()).unwrap_or_default(),
-            flags: Vec::new(),
-            votes: 0,
-            agreement: 0.0,
-            answers: Vec::new(),
-            decided_by: None,
-            profile,
-        };
-        let verdict = match (&self.caller, judgement) {
-            (None, _) => {
-                let (verdict, reason, flags) = ruling.profile.judge(&self.options);
-                (ruling.reason, ruling.flags, ruling.votes, ruling.agreement) = (reason, flags, 1, 1.0);
-                Some(verdict)
-            }
-            (Some(_), None) => None,
-            (Some(_), Some(judgement)) => {
-                let reading = judgement.reading.clone();
-                ruling.reason = reading.reason.unwrap_or_default();
-                ruling.title = reading.title.unwrap_or(ruling.title);
-                ruling.category = reading.category.unwrap_or_default();
-                ruling.language = reading.language.unwrap_or(ruling.language);
-                ruling.flags = reading.flags;
-                (ruling.votes, ruling.agreement) = (judgement.votes, judgement.agreement);
-                ruling.answers.clone_from(&judgement.answers);
-                judgement.verdict
-            }
-        };
-        ruling.verdict = word(verdict);
-        ruling.keep_word = verdict;
-        ruling.keep = match verdict {
-            Some(Verdict::Acceptable) => true,
-            Some(Verdict::Unacceptable) => false,
-            Some(Verdict::Abstained | Verdict::Unparsed) => self.options.unparsed == Unsure::Keep,
-            None => self.options.missing == Unsure::Keep,
-        };
-        ruling
     }
 
     /// Under `unparsed = "fail"` an answer without a verdict ends the run; a person's decision settles it.
@@ -323,133 +245,6 @@ impl Judge {
         Err(Error::new(ErrorKind::Incomplete, message).with_hint(
             "decide them with `cribble decide RUN --cluster N --verdict keep|drop`, or set unparsed to keep or drop",
         ))
-    }
-
-    fn sum_up(
-        &self,
-        clusters: &BTreeMap<u32, Sample>,
-        rulings: &BTreeMap<u32, Ruling>,
-        usage: Option<ChatUsage>,
-        stale: u64,
-    ) -> Summed {
-        let mut summed = Summed { usage, stale, ..Summed::default() };
-        for ruling in rulings.values() {
-            *summed.clusters.entry(ruling.verdict.into()).or_default() += 1;
-            summed.decided += u64::from(ruling.decided_by.is_some());
-        }
-        // Where not all fit: those with a decision, then the largest.
-        let mut order: Vec<u32> = rulings.keys().copied().collect();
-        order.sort_by_key(|cluster| {
-            let ruling = &rulings[cluster];
-            (ruling.decided_by.is_none(), std::cmp::Reverse(ruling.size), *cluster)
-        });
-        order.truncate(MOST_REPORTED);
-        order.sort_unstable();
-        summed.verdicts = order
-            .into_iter()
-            .map(|cluster| {
-                let ruling = &rulings[&cluster];
-                ClusterVerdict {
-                    cluster,
-                    size: ruling.size,
-                    verdict: ruling.verdict.into(),
-                    keep: ruling.keep,
-                    title: ruling.title.clone(),
-                    category: ruling.category.clone(),
-                    reason: ruling.reason.clone(),
-                    flags: ruling.flags.clone(),
-                    agreement: ruling.agreement,
-                    decided_by: ruling.decided_by.clone(),
-                    nearest: clusters[&cluster].shown[0]
-                        .iter()
-                        .take(3)
-                        .filter_map(|m| m.caption.clone())
-                        .collect(),
-                }
-            })
-            .collect();
-        summed
-    }
-
-    fn apply(&self, context: &StepContext<'_>, shard: Unit) -> Result<TaskOutput> {
-        let table = Table::read(context)?;
-        let uids = context.uids(shard)?;
-        let kept = context.kept(shard, &uids)?;
-        let clusters = context.step_column(Self::clustering(context)?, shard, &uids, "cluster")?;
-        let clusters = clusters.as_primitive::<Int32Type>();
-        let mut verdicts = Verdicts::new(uids.len());
-        let mut columns = COLUMNS.map(|_| StringBuilder::new());
-        let mut rows = BTreeMap::<String, u64>::new();
-        for row in 0..uids.len() {
-            let said =
-                (kept[row] && clusters.is_valid(row)).then(|| table.0.get(&clusters.value(row))).flatten();
-            let Some(said) = said else {
-                columns.iter_mut().for_each(StringBuilder::append_null);
-                if kept[row] {
-                    return Err(Error::bug(format!(
-                        "row {row} of {} has no verdict",
-                        context.shard_name(shard)
-                    )));
-                }
-                continue;
-            };
-            let [verdict, title, category] = &mut columns;
-            verdict.append_value(&said.verdict);
-            title.append_option(said.title.as_deref());
-            category.append_option(said.category.as_deref());
-            *rows.entry(said.verdict.clone()).or_default() += 1;
-            match said.keep {
-                true => verdicts.keep(row),
-                false => verdicts.drop(row, &said.reason),
-            }
-        }
-        let columns: Vec<(Field, ArrayRef)> = COLUMNS
-            .into_iter()
-            .zip(&mut columns)
-            .map(|(name, column)| {
-                (Field::new(name, DataType::Utf8, true), Arc::new(column.finish()) as ArrayRef)
-            })
-            .collect();
-        Ok(TaskOutput {
-            bytes_written: context.write_verdicts(shard, &uids, &verdicts, columns, &[])?,
-            counts: verdicts.counts().clone(),
-            data: to_value(&rows)?,
-            ..TaskOutput::default()
-        })
-    }
-}
-
-/// `verdicts.parquet` as rows need it.
-struct Table(BTreeMap<i32, Said>);
-
-struct Said {
-    verdict: String,
-    title: Option<String>,
-    category: Option<String>,
-    keep: bool,
-    reason: Arc<str>,
-}
-
-impl Table {
-    fn read(context: &StepContext<'_>) -> Result<Self> {
-        let path = context.folder.join(write::VERDICTS);
-        let text = |name: &str| -> Result<Vec<Option<String>>> {
-            let column = texts(&read_column(&path, name)?)?;
-            Ok(column.iter().map(|text| text.map(str::to_owned)).collect())
-        };
-        let (clusters, keep) = (read_column(&path, "cluster")?, read_column(&path, "keep")?);
-        let (clusters, keep) = (clusters.as_primitive::<Int32Type>(), keep.as_boolean());
-        let (verdicts, titles, categories, decided) =
-            (text("verdict")?, text("title")?, text("category")?, text("decided_by")?);
-        let mut rows = BTreeMap::new();
-        let all = verdicts.into_iter().zip(titles).zip(categories).zip(decided);
-        for (at, (((verdict, title), category), decided)) in all.enumerate() {
-            let verdict = verdict.unwrap_or_default();
-            let reason = decided.unwrap_or_else(|| format!("cluster judged {verdict}"));
-            let said = Said { keep: keep.value(at), reason: reason.into(), verdict, title, category };
-            rows.insert(clusters.value(at), said);
-        }
-        Ok(Self(rows))
     }
 }
 

@@ -15,8 +15,8 @@ use cribble_pipeline::{StepContext, write_columns};
 use serde_json::{Map, json};
 
 use super::{
-    Ruling,
     gather::{Group, Member, Sample},
+    ruling::Ruling,
 };
 
 /// The verdicts, a row a cluster.

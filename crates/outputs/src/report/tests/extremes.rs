@@ -173,10 +173,8 @@ fn details() -> impl Strategy<Value = Details> {
             })
         },
     );
-    // The step writes means of cosines, and 0 where there are none.
-    let finite = || float().prop_map(|value| if value.is_finite() { value } else { 0.0 });
     let captions = vec(
-        (word(), whole(), finite(), vec(whole(), 0..101)).prop_map(|(column, rows, mean, sims)| {
+        (word(), whole(), float(), vec(whole(), 0..101)).prop_map(|(column, rows, mean, sims)| {
             RefereeCaption {
                 column,
                 rows,
@@ -199,19 +197,72 @@ fn details() -> impl Strategy<Value = Details> {
         }),
         0..4,
     );
-    let referee = (word(), finite(), captions, pairs).prop_map(|(model, mean, captions, pairs)| {
+    let referee = (word(), float(), captions, pairs).prop_map(|(model, mean, captions, pairs)| {
         Details::Referee(RefereeDetails {
             policy: model.clone(),
             model,
             logit_scale: mean,
-            threshold: Some(mean),
+            threshold: Some(0.25),
             captions,
             pairs,
             mean_before: mean,
             mean_after: mean,
         })
     });
-    prop_oneof![Just(Details::None), embed, dedup, cluster, prune, referee]
+    let caption = (names(), word(), whole(), float(), vec((word(), word()), 0..3)).prop_map(
+        |(states, name, total, mean, examples)| {
+            let example = |(before, after)| CaptionExample { uid: name.clone(), before, after };
+            Details::Caption(CaptionDetails {
+                column: name.clone(),
+                by: name.clone(),
+                prompt: name.clone(),
+                states,
+                stripped: total,
+                mean_chars: mean,
+                mean_words: mean,
+                examples: examples.into_iter().map(example).collect(),
+                usage: Some(ChatUsage {
+                    answered: total,
+                    cached: total,
+                    input_tokens: total,
+                    output_tokens: total,
+                    cost: mean,
+                    p50_seconds: mean,
+                    ..ChatUsage::default()
+                }),
+            })
+        },
+    );
+    let verdict = (word(), whole(), float(), vec(word(), 0..3), proptest::option::of(word())).prop_map(
+        |(text, size, agreement, flags, decided_by)| ClusterVerdict {
+            cluster: 7,
+            size,
+            verdict: text.clone(),
+            keep: size % 2 == 0,
+            title: text.clone(),
+            category: text.clone(),
+            reason: text.clone(),
+            nearest: flags.clone(),
+            flags,
+            agreement,
+            decided_by,
+        },
+    );
+    let judge = (names(), names(), word(), whole(), vec(verdict, 0..4)).prop_map(
+        |(clusters, rows, by, votes, verdicts)| {
+            Details::Judge(JudgeDetails {
+                prompt: by.clone(),
+                by,
+                votes,
+                clusters,
+                rows,
+                decided: votes,
+                verdicts,
+                usage: None,
+            })
+        },
+    );
+    prop_oneof![Just(Details::None), caption, embed, dedup, cluster, judge, prune, referee]
 }
 
 fn step() -> impl Strategy<Value = StepReport> {

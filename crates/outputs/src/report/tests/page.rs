@@ -1,5 +1,5 @@
 //! The page shows the figures of the report, all of them, and nothing becomes markup.
-use cribble_core::{Details, Example, RunReport};
+use cribble_core::{CaptionDetails, CaptionExample, ChatUsage, Details, Example, RunReport};
 
 use super::samples::small;
 use super::well_formed::{assert_offline, read};
@@ -131,6 +131,14 @@ fn no_text_becomes_markup() {
             prune.targets[0].subset = text();
         }
     }
+    report.steps[0].details = Details::Caption(CaptionDetails {
+        column: text(),
+        by: text(),
+        prompt: text(),
+        states: [(text(), 3)].into(),
+        examples: vec![CaptionExample { uid: text(), before: text(), after: text() }],
+        ..CaptionDetails::default()
+    });
     report.selection.dropped_by.insert(text(), 1);
     report.planted = Some(
         serde_json::json!({"lines": [{evil: evil, "planted": evil, "found": 1}], "more": {evil: {"x": evil}}, evil: evil}),
@@ -217,4 +225,49 @@ fn the_same_report_gives_the_same_bytes_also_from_json() {
     assert_eq!(again, report);
     assert_eq!(render_html(&again), render_html(&report));
     assert!(report_json(&report).ends_with("}\n"));
+}
+
+#[test]
+fn a_caption_step_shows_states_calls_and_texts_before_and_after() {
+    let mut report = small();
+    report.steps[0].details = Details::Caption(CaptionDetails {
+        column: "caption_vlm".into(),
+        by: "vlm-7b".into(),
+        prompt: "vivid-1".into(),
+        states: [("ok".to_owned(), 970), ("refused".to_owned(), 20), ("no_image".to_owned(), 10)].into(),
+        stripped: 120,
+        mean_chars: 81.5,
+        mean_words: 14.25,
+        examples: vec![CaptionExample {
+            uid: "ab12".into(),
+            before: "IMG_0001.jpg".into(),
+            after: "A red bus.".into(),
+        }],
+        usage: Some(ChatUsage {
+            calls: 1_005,
+            answered: 980,
+            cached: 10,
+            input_tokens: 700_000,
+            output_tokens: 30_000,
+            p50_seconds: 1.5,
+            p95_seconds: 4.0,
+            ..ChatUsage::default()
+        }),
+    });
+    let page = read(&render_html(&report));
+    for text in [
+        "970",
+        "of 1,000 rows (97.0%), in caption_vlm",
+        "prompt vivid-1",
+        "refused",
+        "730,000",
+        "IMG_0001.jpg",
+        "A red bus.",
+    ] {
+        assert!(page.text.contains(text), "{text}");
+    }
+    // A step by rules has no calls to tell of.
+    let Details::Caption(details) = &mut report.steps[0].details else { unreachable!() };
+    details.usage = None;
+    assert!(!read(&render_html(&report)).text.contains("known before"));
 }

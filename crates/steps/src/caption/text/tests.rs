@@ -26,6 +26,7 @@ fn openings_go_and_the_first_letter_is_a_capital() {
         ("The picture appears to show a market.", "A market."),
         ("We can see a train at a station.", "A train at a station."),
         ("Image shows a chair", "A chair"),
+        ("The picture shows that it rains.", "It rains."),
     ] {
         assert_eq!(answer(text), Ok((caption.into(), true)), "{text}");
         assert_eq!(from_answer(text, None, false).unwrap().text, text, "nothing is stripped unasked");
@@ -39,6 +40,7 @@ fn captions_that_only_look_like_openings_stay() {
         "An image of Saturn taken by Cassini.",
         "This illustration shows the water cycle.",
         "The image is blurry.",
+        "The photo shows off her new tattoo.",
         "The picture frame shows signs of wear.",
         "Scene from a play in a small theatre.",
         "In this town, a church stands on a hill.",
