@@ -84,6 +84,17 @@ pub fn table(value: &serde_json::Value) -> Result<String> {
         text::count(lone.dropped),
         text::counted(lone.reached, "sample", "samples"),
     );
+    if let Some(judge) = score.judge.filter(|judge| judge.dropped > 0) {
+        let share = |of: u64| if of > 0 { judge.junk as f64 / of as f64 * 100.0 } else { 0.0 };
+        table += &format!(
+            "the judge dropped {} in clusters, {} of them planted junk (precision {:.0}%), of {} that reached it (recall {:.0}%)\n",
+            text::counted(judge.dropped, "sample", "samples"),
+            text::count(judge.junk),
+            share(judge.dropped),
+            text::count(judge.reached),
+            share(judge.reached),
+        );
+    }
     Ok(table)
 }
 

@@ -52,5 +52,27 @@ fn scores_and_twins_are_as_the_model_card_says() {
         twins += 1;
         near += usize::from(cosine > 0.95);
     }
+    // The judge without a model, on clusters of captions: file names lie together, and little else goes with them.
+    let mut dropped = std::collections::HashSet::new();
+    let mut judged = std::collections::HashSet::new();
+    for table in step_tables(&place.path("d/run"), "04-judge") {
+        let Some(keep) = table.column("keep") else { continue };
+        for (at, uid) in table.uids.iter().enumerate().filter(|(at, _)| keep.is_valid(*at)) {
+            judged.insert(*uid);
+            if !keep.as_boolean().value(at) {
+                dropped.insert(*uid);
+            }
+        }
+    }
+    let junk: Vec<Uid> = truth
+        .rows
+        .iter()
+        .filter(|row| row.caption_kind == CaptionKind::FileName && judged.contains(&row.uid))
+        .map(|row| row.uid)
+        .collect();
+    let found = junk.iter().filter(|uid| dropped.contains(uid)).count();
+    assert!(junk.len() > 30, "{}", junk.len());
+    assert!(found * 10 >= junk.len() * 8, "recall: {found} of {}", junk.len());
+    assert!(found * 10 >= dropped.len() * 8, "precision: {found} of {}", dropped.len());
     assert!(twins > 80 && near as f64 >= 0.87 * f64::from(twins), "{near} of {twins} twins are above 0.95");
 }

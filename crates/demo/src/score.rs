@@ -18,6 +18,21 @@ pub struct PlantedScore {
     pub groups: GroupScore,
     /// What dedup dropped that no planted twin explains.
     pub false_positives: FalsePositives,
+    /// What a judge of clusters dropped, against the planted junk captions; `None` where the run has no step of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<JudgeScore>,
+}
+
+/// How well the clusters that a judge dropped hold the planted junk (file names for captions). Precision is `junk` of `dropped`, recall
+/// `junk` of `reached`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JudgeScore {
+    /// Planted junk captions that reached the judge.
+    pub reached: u64,
+    /// Samples that it dropped.
+    pub dropped: u64,
+    /// Of these, planted junk.
+    pub junk: u64,
 }
 
 /// What became of one planted kind.
@@ -200,7 +215,19 @@ impl Truth {
         let alone = |fate_is: &dyn Fn(Fate) -> bool| {
             (0..self.rows.len()).filter(|&row| !in_group[row] && fate_is(fates[row].0)).count() as u64
         };
+        let junk = |row: usize| self.rows[row].caption_kind == CaptionKind::FileName;
+        let judge = steps.iter().position(|step| step.contains("judge")).map(|judge| {
+            let at = |row: usize| fates[row].1.map_or(usize::MAX, place);
+            let count =
+                |of: &dyn Fn(usize) -> bool| (0..self.rows.len()).filter(|&row| of(row)).count() as u64;
+            JudgeScore {
+                reached: count(&|row| junk(row) && at(row) >= judge),
+                dropped: count(&|row| at(row) == judge),
+                junk: count(&|row| junk(row) && at(row) == judge),
+            }
+        });
         PlantedScore {
+            judge,
             rows: self.rows.len() as u64,
             kept: fates.iter().filter(|(fate, _)| *fate == Fate::Kept).count() as u64,
             kinds,
@@ -351,6 +378,25 @@ mod tests {
         assert_eq!((ordered.groups.reached, ordered.groups.one_kept, ordered.groups.several_kept), (2, 1, 1));
         let text = serde_json::to_string(&ordered).unwrap();
         assert_eq!(serde_json::from_str::<PlantedScore>(&text).unwrap(), ordered);
+    }
+
+    #[test]
+    fn a_judge_is_scored_by_the_junk_that_reached_it() {
+        let steps = ["size", "judge", "dedup"];
+        let dropped = |uid: Uid| match uid.0 {
+            6 => Some("size"),
+            7 | 8 => Some("judge"),
+            _ => None,
+        };
+        let score = pool().score_in_order(&steps, &dropped);
+        assert_eq!(score.judge, Some(JudgeScore { reached: 1, dropped: 2, junk: 1 }));
+        let early = pool().score_in_order(&steps, &|uid| (uid.0 == 7).then_some("size"));
+        assert_eq!(early.judge, Some(JudgeScore { reached: 0, dropped: 0, junk: 0 }));
+        assert_eq!(score_without().judge, None);
+    }
+
+    fn score_without() -> PlantedScore {
+        score(&[(1, "01-filter")])
     }
 
     #[test]

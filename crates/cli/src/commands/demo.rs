@@ -142,6 +142,7 @@ fn recipe(pool: &Path, options: &PoolOptions) -> Result<String> {
     let text = template
         .replace("EMBEDDING", &format!("{encoder}_img"))
         .replace("SCORE", &format!("clip_{encoder}_similarity_score"))
+        .replace("CAPTION_KINDS", &(options.rows / 40).clamp(1, 1000).to_string())
         .replace("CLUSTERS", &(options.rows / 200).clamp(1, 500).to_string())
         // The path comes last: no word of it is taken for a blank to be filled.
         .replace("\"INPUT\"", &path(if options.images { "shards" } else { "metadata" })?);
@@ -189,7 +190,7 @@ mod tests {
             let recipe = Recipe::parse(&recipe(Path::new("it's \"here\""), &options).unwrap()).unwrap();
             assert_eq!(recipe.output.shards, options.images);
             let Some(StepOptions::Cluster(cluster)) =
-                recipe.steps.iter().map(|step| &step.options).find(|options| options.kind() == "cluster")
+                recipe.steps.iter().map(|step| &step.options).rfind(|options| options.kind() == "cluster")
             else {
                 panic!("no cluster step")
             };

@@ -43,7 +43,10 @@ pub fn step_tables(run: &Path, step: &str) -> Vec<StepTable> {
     let paths = fs::read_dir(run.join("steps").join(step)).unwrap().map(|entry| entry.unwrap().path());
     paths
         .filter(|path| {
-            path.extension().is_some_and(|kind| kind == "parquet") && path.file_stem().unwrap() != "errors"
+            let has = |name: &str| {
+                TableReader::open(path).is_ok_and(|table| table.schema().field_with_name(name).is_ok())
+            };
+            path.extension().is_some_and(|kind| kind == "parquet") && has("uid") && has("keep")
         })
         .map(|path| {
             let table = TableReader::open(&path).unwrap();

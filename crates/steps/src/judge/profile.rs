@@ -7,6 +7,9 @@ use cribble_core::JudgeOptions;
 
 use super::gather::{Fact, Sample};
 
+/// Clusters that repeat themselves more are flagged, whatever becomes of them.
+const REPETITIVE: f64 = 0.5;
+
 /// What the rows that were drawn of a cluster have in common. Shares are of the rows with a caption.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
@@ -67,6 +70,8 @@ impl Profile {
         let (mut reasons, mut flags) = (Vec::new(), Vec::new());
         if self.repeated > options.max_repeated {
             reasons.push(format!("{} of captions repeat an earlier one", percent(self.repeated)));
+        }
+        if self.repeated > REPETITIVE {
             flags.push("repetitive".to_owned());
         }
         if self.junk > options.max_junk {
