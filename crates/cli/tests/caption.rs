@@ -90,7 +90,7 @@ fn answers_that_are_no_captions_have_a_state_and_the_row_stays() {
         format!(
             "[input]\npath = \"pool/metadata\"\nimages = \"pool/shards\"\n[[step]]\nkind = \"caption\"\ncolumn = \"{COLUMN}\"\nimage_size = 0\n\
              min_chars = 5\nmax_chars = 40\nlanguage = \"en\"\n[step.chat]\nendpoint = \"{}\"\nmodel = \"m\"\n\
-             [[step]]\nkind = \"rewrite\"\ntext = \"{COLUMN}\"\n[[step]]\nkind = \"filter\"\nwhere = \"{COLUMN}_state = 'ok'\"\n",
+             [[step]]\nkind = \"rewrite\"\ntext = \"{COLUMN}\"\n[[step]]\nkind = \"filter\"\nwhere = \"state_vlm = 'ok'\"\n",
             server.base()
         ),
     );

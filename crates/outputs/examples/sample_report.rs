@@ -196,7 +196,7 @@ fn sample(k: usize) -> RunReport {
             rows: 20_000,
             fingerprint: "8c1f03a9b77d2e4410aa".into(),
         },
-        selection: SelectionReport { seen: 20_000, kept, dropped_by },
+        selection: SelectionReport { seen: 20_000, kept, dropped_by, decided: 0 },
         steps,
         examples: examples(),
         planted: Some(serde_json::json!([

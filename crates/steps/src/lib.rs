@@ -1,5 +1,5 @@
-//! The steps: filter, language, embed, dedup, cluster, prune, referee. One file or folder per step; none looks into another's insides, they meet only through the
-//! columns that they write.
+//! The steps: filter, language, embed, dedup, cluster, judge, prune, caption, rewrite, referee. One file or folder per step; none looks into
+//! another's insides, they meet only through the columns that they write.
 #![warn(missing_docs)]
 mod best_column;
 mod calls;

@@ -146,7 +146,7 @@ pub fn captions(run: &Path, step: &str, column: &str) -> BTreeMap<Uid, (Option<S
             let texts = column.as_string::<i32>();
             (0..texts.len()).map(|at| texts.is_valid(at).then(|| texts.value(at).to_owned())).collect()
         };
-        let rows = text(column).into_iter().zip(text(&format!("{column}_state")));
+        let rows = text(column).into_iter().zip(text(&column.replace("caption_", "state_")));
         found.extend(table.uids.iter().copied().zip(rows));
     }
     found

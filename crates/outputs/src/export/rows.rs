@@ -25,13 +25,15 @@ pub enum RowFormat {
 
 /// Whether a step's column is exported.
 fn is_wanted(name: &str) -> bool {
-    ["caption_", "sim_", "prob_", "verdict", "language"].iter().any(|prefix| name.starts_with(prefix))
+    ["caption_", "state_", "cluster_", "sim_", "prob_", "verdict", "language"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
         || name == "cluster"
 }
 
 /// Writes one row for each kept sample, or for every sample with `all`, in the order of the input: `uid`; with `all` also `keep`,
 /// `dropped_by` and `reason`; `key`, `url` and the caption of the input, where it has them; and of the steps the columns `caption_…`,
-/// `sim_…`, `prob_…`, `verdict…`, `language…`, `cluster` and the CLIP scores of `embed` steps. The file appears when it is whole.
+/// `state_…`, `sim_…`, `prob_…`, `verdict…`, `language…`, `cluster`, `cluster_…` and the CLIP scores of `embed` steps. The file appears when it is whole.
 pub fn rows(
     run: &RunFolder,
     dataset: &Dataset,

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! No row is dropped for its caption or its image: the original caption is still there, so a row without a new one stays, with a null in
-//! the column and the reason in `COLUMN_state`. Images that cannot be read are no errors of this step for the same reason (a step `embed`
+//! the column and the reason in `state_…`. Images that cannot be read are no errors of this step for the same reason (a step `embed`
 //! makes them some); with `missing = "drop"` rows whose calls failed are dropped. So seen = kept + dropped.
 mod openings;
 mod questions;

@@ -75,7 +75,12 @@ impl From<&RewriteOptions> for Column {
 impl Column {
     /// The two columns of the step's table: the caption, and what became of the row.
     pub fn fields(&self) -> [(String, DataType); 2] {
-        [(self.name.clone(), DataType::Utf8), (format!("{}_state", self.name), DataType::Utf8)]
+        [(self.name.clone(), DataType::Utf8), (self.state(), DataType::Utf8)]
+    }
+
+    /// The column that says what became of a row: `state_vlm` beside `caption_vlm`. Not `caption_…`: what is called so is a caption.
+    fn state(&self) -> String {
+        format!("state_{}", self.name.strip_prefix("caption_").unwrap_or(&self.name))
     }
 
     /// The name is free and the language one that the detector knows.
@@ -93,8 +98,11 @@ impl Column {
             }
         }
         let mut note = format!(
-            "columns {} and {0}_state; captions of {} to {} characters",
-            self.name, self.min_chars, self.max_chars
+            "columns {} and {}; captions of {} to {} characters",
+            self.name,
+            self.state(),
+            self.min_chars,
+            self.max_chars
         );
         if !hidden.is_empty() {
             note += &format!("; {} of the input is not used", hidden.join(" and "));
