@@ -103,7 +103,7 @@ fn missing_samples_of_a_recipe_make_the_exit_code_3() {
 fn the_demo_runs_and_its_recipe_gives_the_same_run() {
     let place = Place::new();
     let ran = place.run(&["demo", "d", "--rows", "400", "--seed", "3"], 0);
-    for word in ["06-prune", "byte copies", "wrong captions", "groups of twins"] {
+    for word in ["08-prune", "byte copies", "wrong captions", "groups of twins"] {
         assert!(ran.out.contains(word), "{word} is not in {}", ran.out);
     }
     assert!(ran.err.contains("next: open d/run/report.html"), "{}", ran.err);

@@ -35,19 +35,36 @@ impl Table {
         }
     }
 
+    /// Whether a column holds texts, which begin at the left, rather than figures, which end at the right: one that is long, or more that begin
+    /// with a letter than not.
+    fn is_words(&self, place: usize) -> bool {
+        let letters = self.cells(place).filter(|cell| cell.starts_with(char::is_alphabetic)).count();
+        self.is_long(place) || 2 * letters > self.cells(place).count()
+    }
+
+    fn is_long(&self, place: usize) -> bool {
+        self.cells(place).any(|cell| cell.chars().nth(32).is_some())
+    }
+
+    fn cells(&self, place: usize) -> impl Iterator<Item = &String> {
+        self.rows.iter().filter_map(move |row| row.get(place)).filter(|cell| !cell.is_empty())
+    }
+
     /// The table, open.
     pub fn render(&self) -> Markup {
+        let columns = 0..self.heads.len();
+        let words: Vec<bool> = columns.clone().map(|place| place > 0 && self.is_words(place)).collect();
+        let long: Vec<bool> = columns.map(|place| place > 0 && self.is_long(place)).collect();
         html! {
             div.table-frame tabindex="0" role="group" aria-label={ (self.caption) ", scrolls sideways" } {
                 table.figures data-filter[self.rows.len() > 12] data-sort aria-label=(self.caption) {
-                    thead { tr { @for head in &self.heads { th scope="col" { (head) } } } }
+                    thead { tr { @for (place, head) in self.heads.iter().enumerate() { th.words[words[place]] scope="col" { (head) } } } }
                     tbody {
                         @for row in &self.rows {
                             tr {
                                 @for (place, cell) in row.iter().enumerate() {
                                     @if place == 0 { th scope="row" { (cell) } }
-                                    @else if cell.chars().nth(32).is_some() { td.words { (cell) } }
-                                    @else { td { (cell) } }
+                                    @else { td.words[words[place]].long[long[place]] { (cell) } }
                                 }
                             }
                         }

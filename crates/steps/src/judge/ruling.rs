@@ -8,9 +8,12 @@ use cribble_pipeline::{Decided, Decision};
 use super::{
     Judge, MOST_REPORTED, Summed,
     ask::Judgement,
-    gather::Sample,
+    gather::{Sample, shown},
     profile::{self, Profile},
 };
+
+/// Characters of an answer that stand for its reason.
+const SAID_CHARS: usize = 200;
 
 /// The last word on a cluster, and everything that led to it.
 pub struct Ruling {
@@ -80,7 +83,11 @@ impl Judge {
             (Some(_), None) => None,
             (Some(_), Some(judgement)) => {
                 let reading = judgement.reading.clone();
-                ruling.reason = reading.reason.unwrap_or_default();
+                // Where nothing could be read, a reader wants to see what was said.
+                let said =
+                    || judgement.answers.first().map(|answer| format!("“{}”", shown(answer, SAID_CHARS)));
+                let is_clear = matches!(judgement.verdict, Some(Verdict::Acceptable | Verdict::Unacceptable));
+                ruling.reason = reading.reason.or_else(|| said().filter(|_| !is_clear)).unwrap_or_default();
                 ruling.title = reading.title.unwrap_or(ruling.title);
                 ruling.category = reading.category.unwrap_or_default();
                 ruling.language = reading.language.unwrap_or(ruling.language);
