@@ -159,7 +159,7 @@ class Check:
         distinct = len(set(kept.values()))
         need(distinct >= 0.7 * len(kept), f"{what}: {distinct} different captions among them, so another row's would be seen")
         first = f"; {wrong[0]}: {kept[wrong[0]]!r}, alone {references[wrong[0]]!r}" if wrong else ""
-        need(not wrong, f"{what}: {len(wrong)} differ from what the server answers alone{first}")
+        need(not wrong, f"{what}: {len(kept) - len(wrong)} of them are what the server answers alone{first}")
 
     # The checks, in their order.
 
@@ -213,15 +213,17 @@ class Check:
         need(self.table(out) == self.table(f"{out}-again"), f"{out} again: the same table from {usage['cached']} known answers")
 
     def wrong(self, pool, captions):
-        print("a wrong model, a wrong path")
+        print("a wrong model, a wrong path, an unknown field")
         before = self.server.answered(ASKED)
         prompt = self.prompt("wrong.txt", "{caption}")
         said = self.run("rewrite", pool, prompt, "wrong-model", model="no-such-model", code=3)
         need("no-such-model" in said and "400" in said, f"wrong model: {complaint(said)}")
         said = self.run("rewrite", pool, prompt, "wrong-path", path="/v2", code=3)
         need("404" in said and "/v2" in said and "/v1" in said, f"wrong path: {complaint(said)}")
+        said = self.run("rewrite", pool, prompt, "wrong-field", more=["--extra", "no_such_field=1"], code=3)
+        need("422" in said and "no_such_field" in said, f"a field that the server does not know: {complaint(said)}")
         refused = self.server.answered(ASKED) - before
-        need(0 < refused <= 4 * IN_FLIGHT, f"{refused} calls made before it stopped, for 2 x {len(captions)} rows")
+        need(0 < refused <= 4 * IN_FLIGHT, f"{refused} calls made before it stopped, for 3 x {len(captions)} rows")
 
     def killed(self, pool, captions):
         """`kill -9` of our program: what it had heard is on disk. An answer that was on its way at that moment may be asked for again."""
