@@ -32,19 +32,21 @@ from pathlib import Path
 
 try:
     import pyarrow as pa
-    import pyarrow.parquet as parquet
     import tiny_chat_model
     import transformers
     import uvicorn
+    from pyarrow import parquet
 except ImportError as error:
     print(f"cannot run: {error}")
     sys.exit(77)
 
 IN_FLIGHT = 64
 MAX_TOKENS = 32
+SHARDS = 3
 SYSTEM, SAY = "You rewrite captions.", "Say it in other words ({}): "
 LOOK = "What is in this image?"
 ANSWERED = re.compile(r'"POST /v1/chat/completions HTTP/1\.1" 200')
+CONNECTION = re.compile(r'127\.0\.0\.1:(\d+) - "POST /v1/chat/completions')
 ASKED = re.compile(r'"POST \S+ HTTP/1\.1" \d+')
 
 
@@ -118,7 +120,7 @@ class Check:
     def run(self, *arguments, code=0, **options):
         """Runs to the end; what it says on stderr."""
         before, start = self.server.answered(), time.time()
-        done = subprocess.run(self.command(*arguments, **options), capture_output=True, text=True)
+        done = subprocess.run(self.command(*arguments, **options), check=False, capture_output=True, text=True)
         if done.returncode != code:
             print(f"exit code {done.returncode}, not {code}:\n{done.stdout}{done.stderr}")
             sys.exit(1)
@@ -191,9 +193,13 @@ class Check:
         print(f"{len(captions)} texts, rewritten")
         prompt = self.prompt("say.txt", f"{SYSTEM}\n---\n{SAY.format('texts')}{{caption}}")
         arguments = ("rewrite", pool, prompt)
-        before = self.server.answered()
+        before, length = self.server.answered(), self.server.log.stat().st_size
         self.run(*arguments, "texts", cache=self.folder / "shared")
         calls = self.server.answered() - before
+        # A connection is opened where no other is free, so their number says how many calls went on at once; each shard opens its own.
+        ports = set(CONNECTION.findall(self.server.log.read_text(errors="replace")[length:]))
+        most = SHARDS * IN_FLIGHT
+        need(0.9 * most <= len(ports) <= most, f"{calls} calls over {len(ports)} connections: {IN_FLIGHT} in flight in each of {SHARDS} shards")
         usage, states = self.usage("texts")
         rows = self.table("texts")
         need(len(rows) == len(captions) == sum(states.values()), f"{len(captions)} rows have a state: {states}")
@@ -318,7 +324,7 @@ def main():
         tiny_chat_model.make(folder / "model")
         demo = [arguments.binary, "demo", folder / "demo", "--rows", str(arguments.images)]
         subprocess.run(demo, check=True, capture_output=True)
-        captions = texts(folder / "pool", arguments.texts, 3)
+        captions = texts(folder / "pool", arguments.texts, SHARDS)
         few = texts(folder / "few", max(IN_FLIGHT * 4, arguments.texts // 4), 2)
         server = Server(folder)
         start = time.time()
