@@ -63,7 +63,7 @@ impl Fault {
                 Self { status: Some(status), wait, ..Self::passing(what) }
             }
             400 | 413 | 422 => lasting(
-                "check what the server complains of: the length of the prompt, an image, a parameter that it does not know",
+                "check what the server complains of: the model's name, the length of the prompt, an image, a parameter that it does not know",
             ),
             401 => lasting("set the key's environment variable or file to a valid key").stopping(),
             403 => lasting(

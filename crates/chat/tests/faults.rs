@@ -102,7 +102,7 @@ fn retry_after_is_respected_as_seconds_and_as_a_date() {
 #[test]
 fn faults_that_stay_fail_at_once_and_name_endpoint_model_and_cure() {
     for (status, cure, stops) in [
-        (400, "the length of the prompt", false),
+        (400, "the model's name", false),
         (401, "valid key", true),
         (403, "access", false),
         (404, "GET /models", true),

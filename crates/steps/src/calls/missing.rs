@@ -59,10 +59,44 @@ pub fn fail_on_missing(
     let stop = match &summary.stop {
         Some(Stop::CostCeiling { ceiling, .. }) => format!(" (the cost ceiling of {ceiling} is reached)"),
         Some(Stop::GivenUp { in_row, .. }) => format!(" (stopped after {in_row} failures in a row)"),
+        Some(Stop::Refused(_)) => " (stopped: every call would be refused)".into(),
         _ => String::new(),
     };
     let message = format!("{} {what} have no answer{stop}, see {}{first}", missing.len(), path.display());
     Error::new(ErrorKind::Incomplete, message).with_hint(
         "what was answered is kept: the same command asks only for the rest; missing = \"keep\" or \"drop\" goes on without",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use cribble_chat::{CallError, Usage};
+
+    use super::*;
+
+    #[test]
+    fn an_error_says_how_many_where_why_and_what_ended_the_calls() {
+        let said = |stop| {
+            let mut missing = MissingList::default();
+            missing.push("a", "answered 404");
+            missing.push("b", "not asked");
+            let summary = Summary { answered: 0, missing: 2, stop, usage: Usage::default() };
+            let error = fail_on_missing(&missing, "samples", "run/missing.csv".as_ref(), &summary);
+            assert_eq!(error.kind(), ErrorKind::Incomplete);
+            error.message().to_owned()
+        };
+        let plain = said(None);
+        assert_eq!(plain, "2 samples have no answer, see run/missing.csv; the first, a: answered 404");
+        let refusal = CallError {
+            endpoint: "http://h/v2".into(),
+            model: "m".into(),
+            status: Some(404),
+            tries: 1,
+            what: "answered 404".into(),
+            cure: "check the address".into(),
+        };
+        assert!(said(Some(Stop::Refused(refusal.clone()))).contains("answer (stopped: every call would be"));
+        assert!(said(Some(Stop::GivenUp { in_row: 32, last: refusal })).contains("32 failures in a row"));
+        assert!(said(Some(Stop::CostCeiling { ceiling: 2.5, spent: 2.4 })).contains("ceiling of 2.5"));
+    }
 }
