@@ -24,7 +24,8 @@ use arrow::{
 };
 use cribble_chat::Stop;
 use cribble_core::{
-    ChatUsage, ClusterVerdict, Details, Error, ErrorKind, JudgeDetails, JudgeOptions, Result, Uid, Unsure,
+    ChatUsage, ClusterVerdict, Details, Error, ErrorKind, JudgeDetails, JudgeOptions, Result, StepOptions,
+    Uid, Unsure,
 };
 use cribble_io::source::Dataset;
 use cribble_models::language::{Detector, Scratch};
@@ -310,7 +311,12 @@ impl Step for Judge {
             (Some(caller), Some(prompt)) => {
                 let asked = format!("prompt {}, {} votes a cluster", prompt.name(), options.votes);
                 notes.push(asked);
-                notes.extend(caller.check("a question a cluster")?);
+                let clusters = match &clustering.options {
+                    StepOptions::Cluster(cluster) => cluster.k.as_slice().iter().max().copied().unwrap_or(0),
+                    _ => 0,
+                };
+                let most = clusters * u64::from(options.votes);
+                notes.extend(caller.check("a question a cluster and vote", most)?);
                 if options.thumbnails > 0 {
                     notes.push(format!("images from {}", self.pixels(context)?.describe(context)?));
                 }
