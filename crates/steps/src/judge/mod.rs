@@ -312,7 +312,8 @@ impl Step for Judge {
             summed.clusters.iter().map(each).collect::<Vec<_>>().join(", ")
         )];
         if summed.decided > 0 {
-            notes.push(format!("{} clusters follow a person's decision", summed.decided));
+            let follow = if summed.decided == 1 { "cluster follows" } else { "clusters follow" };
+            notes.push(format!("{} {follow} a person's decision", summed.decided));
         }
         if summed.stale > 0 {
             notes.push(format!(
