@@ -1,13 +1,13 @@
-//! What a `judge` step adds: who judged by which prompt, how many clusters and rows got which verdict, what the calls took, and a table of
-//! clusters with their verdict, reason and nearest captions. All of these texts are from models and from the web: text, never markup.
+//! What a `judge` step adds: who judged by which prompt, how many clusters and rows got which verdict, what the calls took, and a card for
+//! each cluster with its verdict, reason and nearest captions. All of these texts are from models and from the web: text, never markup.
 use std::collections::BTreeMap;
 
 use cribble_core::{ChatUsage, ClusterVerdict, JudgeDetails};
 use maud::{Markup, html};
 
-use super::format::{by_count, clip, count, percent, seconds, shorten};
+use super::format::{by_count, clip, count, counted, percent, seconds, shorten};
 use super::funnel::sum;
-use super::table::Table;
+use super::table::{MOST_ROWS, Table};
 
 /// The tiles, the verdicts and the clusters.
 pub fn render(details: &JudgeDetails) -> Markup {
@@ -72,30 +72,36 @@ fn verdicts(clusters: &BTreeMap<String, u64>, rows: &BTreeMap<String, u64>) -> M
 }
 
 fn cards(verdicts: &[ClusterVerdict]) -> Markup {
-    let heads = ["cluster", "rows", "verdict", "title", "category", "why", "nearest captions"];
     let mut order: Vec<&ClusterVerdict> = verdicts.iter().collect();
     // What went is what a reader wants to check first.
     order.sort_by_key(|one| (one.keep, std::cmp::Reverse(one.size), one.cluster));
-    let table = Table::new("Clusters, those that went first", &heads, order.into_iter(), |one| {
-        let mut verdict = one.verdict.clone();
-        if let Some(by) = &one.decided_by {
-            verdict += &format!(", {}", shorten(by, 120));
-        } else if one.agreement > 0.0 && one.agreement < 1.0 {
-            verdict += &format!(" ({:.0}% of votes)", one.agreement * 100.0);
+    html! {
+        @if !verdicts.is_empty() {
+            h3 { "Clusters, those that went first" }
+            ul.clusters { @for one in order.iter().take(MOST_ROWS) { (card(one)) } }
+            @if order.len() > MOST_ROWS {
+                p.small { "… and " (counted((order.len() - MOST_ROWS) as u64, "more cluster", "more clusters")) " in verdicts.parquet" }
+            }
         }
-        let mut why = shorten(&one.reason, 300);
-        if !one.flags.is_empty() {
-            why += &format!(" [{}]", shorten(&one.flags.join(", "), 100));
+    }
+}
+
+fn card(one: &ClusterVerdict) -> Markup {
+    let title = if one.title.is_empty() { "no title" } else { &one.title };
+    html! {
+        li.card.gone[!one.keep] {
+            p { b { bdi { (shorten(title, 80)) } } @if !one.category.is_empty() { " · " bdi { (shorten(&one.category, 40)) } } }
+            p.small {
+                (if one.keep { "kept" } else { "dropped" }) " · " (clip(&one.verdict, 40))
+                @if one.agreement > 0.0 && one.agreement < 1.0 { (format!(" by {:.0}% of votes", one.agreement * 100.0)) }
+                " · cluster " (one.cluster) " · " (counted(one.size, "row", "rows"))
+            }
+            @if let Some(by) = &one.decided_by { p { b { bdi { (shorten(by, 200)) } } } }
+            @if !one.reason.is_empty() { p { bdi { (shorten(&one.reason, 300)) } } }
+            @if !one.flags.is_empty() { p.small { "flags: " bdi { (shorten(&one.flags.join(", "), 200)) } } }
+            @if !one.nearest.is_empty() {
+                ul.nearest { @for caption in &one.nearest { li { bdi { (shorten(caption, 160)) } } } }
+            }
         }
-        vec![
-            format!("{}{}", one.cluster, if one.keep { "" } else { " ✕" }),
-            count(one.size),
-            verdict,
-            shorten(&one.title, 80),
-            shorten(&one.category, 40),
-            why,
-            one.nearest.iter().map(|caption| shorten(caption, 120)).collect::<Vec<_>>().join(" · "),
-        ]
-    });
-    html! { @if !verdicts.is_empty() { h3 { "Clusters" } (table.render()) } }
+    }
 }
