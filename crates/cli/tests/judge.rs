@@ -420,3 +420,61 @@ fn wrong_use_is_named() {
     place.write("r/decisions.jsonl", "{\"cluster\": 1}\n");
     judge(&[], 1).error("decisions.jsonl, line 1", "mend or remove it");
 }
+
+#[test]
+fn images_are_shown_when_asked_for() {
+    let place = Place::with_pool(80, true);
+    let server = FakeServer::start(|seen| {
+        let body = seen.json();
+        let parts = body["messages"][1]["content"].as_array().cloned().unwrap_or_default();
+        let images = parts.iter().filter(|part| part["type"] == "image_url");
+        let sent = images
+            .filter(|part| part["image_url"]["url"].as_str().unwrap().starts_with("data:image/jpeg;base64,"));
+        let count = sent.count();
+        let heads = parts
+            .iter()
+            .filter(|part| part["text"].as_str().is_some_and(|text| text.starts_with("Images of the")))
+            .count();
+        Act::Say(format!(
+            "{{\"classification\": \"Acceptable\", \"reason\": \"{count} images under {heads} heads\"}}"
+        ))
+    })
+    .unwrap();
+    let recipe = |thumbnails: u32| {
+        format!(
+            "[input]\npath = \"pool/shards\"\n[[step]]\nkind = \"embed\"\nmodel = \"builtin:demo-clip\"\nembedding = \"demo\"\n\
+             [[step]]\nkind = \"cluster\"\nembedding = \"demo_img\"\nk = 3\n\
+             [[step]]\nkind = \"judge\"\nthumbnails = {thumbnails}\nimage_size = 64\n\
+             [step.chat]\nendpoint = \"{}\"\nmodel = \"m\"\n",
+            server.base()
+        )
+    };
+    place.write("r.toml", recipe(2));
+    run(&place, &["run", "r.toml", "--out", "run"], 0);
+    let reasons = texts(&place, "run/steps/03-judge/verdicts.parquet", "reason");
+    assert_eq!(reasons, vec![Some("6 images under 3 heads".to_owned()); 3]);
+    place.write("r.toml", recipe(0));
+    run(&place, &["run", "r.toml", "--out", "run"], 0);
+    let reasons = texts(&place, "run/steps/03-judge/verdicts.parquet", "reason");
+    assert_eq!(reasons, vec![Some("0 images under 0 heads".to_owned()); 3]);
+}
+
+#[test]
+fn a_dry_run_says_what_is_asked_and_what_it_may_cost() {
+    let place = pool();
+    let server = honest();
+    let more =
+        ["--votes", "3", "--price-input", "1", "--price-output", "1000", "--max-cost", "5", "--dry-run"];
+    let ran = run(&place, &words(&server.base(), "run", &more), 0);
+    let said = ran.out + &ran.err;
+    for part in [
+        "36 at most, to m at http://127.0.0.1",
+        "answers cost 18.43 at most",
+        "spends at most 5 in a session",
+        "prompt clusters-1",
+    ] {
+        assert!(said.contains(part), "{part} is not in {said}");
+    }
+    assert_eq!(server.calls(), 0);
+    assert!(!place.path("run").exists());
+}

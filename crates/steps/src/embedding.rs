@@ -3,6 +3,8 @@ use cribble_core::{Error, ErrorKind, Result};
 use cribble_math::{RowState, rows::normalize};
 use cribble_pipeline::{Embedding, StepContext};
 
+use crate::read_ahead::read_ahead;
+
 /// Code of a row whose vector is zero.
 pub const ZERO: &str = "zero_vector";
 /// Code of a row whose vector has a value that is NaN or infinite.
@@ -26,7 +28,7 @@ pub fn block_rows(dim: usize) -> usize {
     ((16 << 20) / (4 * dim.max(1))).clamp(64, 8192)
 }
 
-/// Calls `visit(first row, unit rows, states)` for the blocks of a shard, in order.
+/// Calls `visit(first row, unit rows, states)` for the blocks of a shard, in order. Memory: three blocks at most.
 pub fn for_blocks(
     context: &StepContext<'_>,
     embedding: &Embedding,
@@ -47,18 +49,19 @@ pub fn for_blocks(
         .with_hint("`cribble check` lists the shards whose arrays do not fit"));
     }
     let block = block_rows(dim);
-    let mut buffer = vec![0f32; block.min(rows) * dim];
-    let mut start = 0;
-    while start < rows {
-        context.cancel.check()?;
-        let count = block.min(rows - start);
-        let values = &mut buffer[..count * dim];
-        reader.read_f32(start as u64, values)?;
-        let states = normalize(values, dim);
-        visit(start, values, &states)?;
-        start += count;
-    }
-    Ok(())
+    let blocks = (0..rows).step_by(block).map(|start| start..rows.min(start + block));
+    read_ahead(
+        blocks,
+        |block, values| {
+            values.resize(block.len() * dim, 0.0);
+            Ok(reader.read_f32(block.start as u64, values)?)
+        },
+        |block, values| {
+            context.cancel.check()?;
+            let states = normalize(values, dim);
+            visit(block.start, values, &states)
+        },
+    )
 }
 
 /// An error of the arithmetic: a failed read keeps its own kind and words.

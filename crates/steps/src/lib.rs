@@ -20,6 +20,7 @@ mod order;
 #[cfg(test)]
 mod parity;
 mod prune;
+mod read_ahead;
 mod referee;
 mod rewrite;
 mod sample_rows;

@@ -75,7 +75,7 @@ impl Step for Rewrite {
         let mut sentences =
             vec![format!("captions of the column {}, rewritten by {}", self.text(context)?, self.by())];
         if let Some(caller) = &self.caller {
-            sentences.extend(caller.check("a caption a question")?);
+            sentences.extend(caller.check("a question a caption", context.dataset.rows())?);
             sentences.push(format!("prompt {}", self.prompt()?.name()));
         }
         sentences.push(self.column.check(context)?);

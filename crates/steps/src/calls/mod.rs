@@ -57,17 +57,23 @@ impl Caller {
         Ok(endpoint.with_key(key.map_err(chat_error)?))
     }
 
-    /// What can be wrong before a call is made (address, key), and sentences for the dry run. Nothing is called.
-    pub fn check(&self, questions: &str) -> Result<Vec<String>> {
+    /// What can be wrong before a call is made (address, key), and sentences for the dry run: what is asked, `most` times at most, and what that
+    /// may cost. Nothing is called.
+    pub fn check(&self, questions: &str, most: u64) -> Result<Vec<String>> {
         let endpoint = self.endpoint()?;
         let options = &self.options;
         let mut notes = vec![format!(
-            "{questions} to {} at {}, {} in flight, answers of at most {} tokens",
+            "{questions}, {most} at most, to {} at {}, {} in flight, answers of at most {} tokens",
             endpoint.model(),
             endpoint.base(),
             options.in_flight,
             options.max_tokens
         )];
+        let tokens = most as f64 * f64::from(options.max_tokens);
+        if options.price_output > 0.0 {
+            let cost = tokens * options.price_output / 1e6;
+            notes.push(format!("answers cost {cost:.2} at most, if none is known; questions come on top"));
+        }
         if options.max_cost > 0.0 {
             notes.push(format!("spends at most {} in a session", options.max_cost));
         }

@@ -118,7 +118,7 @@ impl Step for Caption {
 
     fn check(&self, context: &StepContext<'_>) -> Result<Vec<String>> {
         let prompt = self.prompt()?;
-        let mut notes = self.caller.check("an image a question")?;
+        let mut notes = self.caller.check("a question an image", context.dataset.rows())?;
         notes.push(format!("prompt {}", prompt.name()));
         notes.push(match self.shown(context)? {
             Shown::Text(column, _) => {

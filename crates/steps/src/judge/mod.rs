@@ -14,20 +14,18 @@ mod gather;
 mod junk;
 mod profile;
 mod ruling;
+mod sample;
 mod write;
 
 use std::collections::BTreeMap;
 
-use arrow::{
-    array::{Array, AsArray},
-    datatypes::{DataType, Float32Type, Int32Type},
-};
+use arrow::datatypes::DataType;
 use cribble_chat::Stop;
 use cribble_core::{
-    ChatUsage, ClusterVerdict, Details, Error, ErrorKind, JudgeDetails, JudgeOptions, Result, Uid, Unsure,
+    ChatUsage, ClusterVerdict, Details, Error, ErrorKind, JudgeDetails, JudgeOptions, Result, StepOptions,
+    Uid, Unsure,
 };
 use cribble_io::source::Dataset;
-use cribble_models::language::{Detector, Scratch};
 use cribble_pipeline::{
     Decisions, GlobalRow, Parallel, PhaseSpec, Provides, Step, StepContext, StepRef, TaskOutput, Unit,
     UnitKind,
@@ -36,21 +34,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     calls::{Caller, MissingList, Prompt, fail_on_missing, usage_note},
-    captions::{caption_column, texts},
+    captions::caption_column,
     images::build_index,
     sample_rows::{Pixels, Rows},
     values::{from_value, to_value},
 };
 use ask::{Judgement, Places};
-use gather::{Fact, Gathered, Sample};
+use gather::{Gathered, Sample};
 use ruling::Ruling;
 
 /// Rows read at once.
 const BATCH_ROWS: usize = 8192;
 /// Clusters that the report names; all are in `verdicts.parquet`.
 const MOST_REPORTED: usize = 500;
-/// Columns with a CLIP score, first choice first.
-const SCORES: [&str; 3] = ["clip_score", "clip_l14_similarity_score", "clip_b32_similarity_score"];
 const COLUMNS: [&str; 3] = ["verdict", "cluster_title", "cluster_category"];
 /// Name of the judge without a model.
 const RULES: &str = "the program's rules";
@@ -87,91 +83,6 @@ impl Judge {
             Error::usage("judge needs a cluster step before it")
                 .with_hint("add [[step]] kind = \"cluster\" over the embedding of the captions")
         })
-    }
-
-    /// The column with scores: the one that is named, or a known one that there is.
-    fn score_column(&self, context: &StepContext<'_>) -> Result<Option<String>> {
-        let schema = context.schema()?;
-        let is_f32 = |name: &str| {
-            schema.field_with_name(name).is_ok_and(|field| field.data_type() == &DataType::Float32)
-        };
-        let wanted = self.options.score.as_str();
-        if wanted.is_empty() {
-            return Ok(SCORES.into_iter().find(|name| is_f32(name)).map(Into::into));
-        }
-        if is_f32(wanted) {
-            return Ok(Some(wanted.into()));
-        }
-        Err(Error::usage(format!("score = \"{wanted}\": there is no such column of 32-bit floats"))
-            .with_hint(cribble_core::name_hint(
-                wanted,
-                schema.fields().iter().map(|field| field.name().as_str()),
-            )))
-    }
-
-    fn sample(&self, context: &StepContext<'_>, shard: Unit) -> Result<TaskOutput> {
-        let uids = context.uids(shard)?;
-        let kept = context.kept(shard, &uids)?;
-        let step = Self::clustering(context)?;
-        let clusters = context.step_column(step, shard, &uids, "cluster")?;
-        let sims = context.step_column(step, shard, &uids, "centroid_sim")?;
-        let (Some(clusters), Some(sims)) =
-            (clusters.as_primitive_opt::<Int32Type>(), sims.as_primitive_opt::<Float32Type>())
-        else {
-            return Err(Error::bug(format!("{}: cluster and centroid_sim have other types", step.name)));
-        };
-        let mut names = vec![caption_column(context, &self.options.text, "")?];
-        let score = self.score_column(context)?;
-        names.extend(score.clone());
-        let has_language = context
-            .schema()?
-            .field_with_name("language")
-            .is_ok_and(|field| field.data_type() == &DataType::Utf8);
-        if has_language {
-            names.push("language".into());
-        }
-        let detector = Detector::embedded();
-        let scratch = std::cell::RefCell::new(Scratch::default());
-        let most = self.options.caption_chars as usize;
-        let mut gathered = Gathered::new(&self.options);
-        let mut row = 0;
-        for batch in context.columns(shard, &names, BATCH_ROWS)? {
-            context.cancel.check()?;
-            let batch = batch?;
-            let captions = texts(batch.column(0))?;
-            let scores = score.as_ref().and_then(|_| batch.column(1).as_primitive_opt::<Float32Type>());
-            let languages = has_language.then(|| texts(batch.column(names.len() - 1))).transpose()?;
-            for place in 0..batch.num_rows() {
-                let here = row + place;
-                if !kept[here] || clusters.is_null(here) || sims.is_null(here) {
-                    continue;
-                }
-                let caption = captions.is_valid(place).then(|| captions.value(place));
-                let language = || match &languages {
-                    Some(known) if known.is_valid(place) => known.value(place).to_owned(),
-                    _ => caption.map_or_else(String::new, |caption| {
-                        detector.labels()[detector.predict(caption, &mut scratch.borrow_mut()).label].clone()
-                    }),
-                };
-                let fact = || Fact {
-                    form: caption.map(junk::form),
-                    junk: caption.is_some_and(junk::is_junk),
-                    language: language(),
-                    score: scores.filter(|scores| scores.is_valid(place)).map(|scores| scores.value(place)),
-                };
-                gathered.add(
-                    clusters.value(here) as u32,
-                    GlobalRow::new(shard, here as u32),
-                    uids[here],
-                    sims.value(here),
-                    || caption.map(|caption| gather::shown(caption, most)),
-                    fact,
-                );
-            }
-            row += batch.num_rows();
-        }
-        gathered.write(&context.scratch(format!("clusters/{shard:08}.parquet")))?;
-        Ok(TaskOutput::default())
     }
 
     fn judge(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
@@ -310,7 +221,12 @@ impl Step for Judge {
             (Some(caller), Some(prompt)) => {
                 let asked = format!("prompt {}, {} votes a cluster", prompt.name(), options.votes);
                 notes.push(asked);
-                notes.extend(caller.check("a question a cluster")?);
+                let clusters = match &clustering.options {
+                    StepOptions::Cluster(cluster) => cluster.k.as_slice().iter().max().copied().unwrap_or(0),
+                    _ => 0,
+                };
+                let most = clusters * u64::from(options.votes);
+                notes.extend(caller.check("a question a cluster and vote", most)?);
                 if options.thumbnails > 0 {
                     notes.push(format!("images from {}", self.pixels(context)?.describe(context)?));
                 }
@@ -396,7 +312,8 @@ impl Step for Judge {
             summed.clusters.iter().map(each).collect::<Vec<_>>().join(", ")
         )];
         if summed.decided > 0 {
-            notes.push(format!("{} clusters follow a person's decision", summed.decided));
+            let follow = if summed.decided == 1 { "cluster follows" } else { "clusters follow" };
+            notes.push(format!("{} {follow} a person's decision", summed.decided));
         }
         if summed.stale > 0 {
             notes.push(format!(

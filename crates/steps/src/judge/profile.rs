@@ -84,7 +84,7 @@ impl Profile {
         if !reasons.is_empty() {
             return (Verdict::Unacceptable, reasons.join("; "), flags);
         }
-        let mut reason = format!("{} repeated, {} no captions", percent(self.repeated), percent(self.junk));
+        let mut reason = format!("{} repeated, {} junk", percent(self.repeated), percent(self.junk));
         if let Some(score) = self.mean_score {
             reason += &format!(", mean score {score:.3}");
         }
