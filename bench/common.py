@@ -82,6 +82,17 @@ def last_json(text):
     return None
 
 
+def inside_of(text):
+    """What a process measured inside itself: its JSON as it is, of our runs of steps only the seconds and the peak that they report."""
+    found = last_json(text)
+    if not found or "steps" not in (found.get("report") or {}):
+        return found
+    report = found["report"]
+    return {"seconds": round(report["seconds"], 3), "steps": {step["step"]: round(step["seconds"], 3) for step in report["steps"]},
+            "kept": report["selection"]["kept"], "peak_memory_mb": round(report["peak_memory_bytes"] / 2**20),
+            "memory_limit_mb": round(report["memory_limit_bytes"] / 2**20)}
+
+
 def alternate(rounds, sides):
     """Run each side `rounds` times, taking turns, so that a noisy minute hits both. `sides`: name -> function of the round."""
     results = {name: [] for name in sides}
@@ -96,14 +107,30 @@ def spread(values):
     return f"{statistics.median(values):.3f} [{min(values):.3f}-{max(values):.3f}] x{len(values)}"
 
 
-def report(title, args, results, work, unit, quality, packages):
-    """Print machine, versions, commands, times, rates, the ratio and the quality beside it; append one line to results.jsonl."""
-    facts = {"title": title, "machine": machine(), "threads": args.threads, "versions": versions(args.cribble, *packages), "work": work, "unit": unit, "sides": {}}
+def opening(title, args, packages):
+    """What every line of results.jsonl begins with (`table.py` finds it by script and options), printed as it is made."""
+    facts = {"title": title, "script": Path(sys.argv[0]).stem, "options": {name: value for name, value in vars(args).items() if name != "peer"},
+             "machine": machine(), "threads": args.threads, "versions": versions(args.cribble, *packages), "sides": {}}
     print(f"\n{title}\n{facts['machine']}; {args.threads} threads; {facts['versions']}")
+    return facts
+
+
+def append(args, facts):
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    with open(Path(args.out) / "results.jsonl", "a") as file:
+        file.write(json.dumps(facts) + "\n")
+
+
+def report(title, args, results, work, unit, quality, packages):
+    """Print machine, versions, commands, times, rates, the ratio and the quality beside it; append one line to results.jsonl.
+
+    A peer that prints `work_s`, its seconds without start and imports, gets a second ratio: to ours, or to all that our run reports.
+    """
+    facts = {**opening(title, args, packages), "work": work, "unit": unit}
     for name, runs in results.items():
         seconds = [run["seconds"] for run in runs]
         side = {"command": runs[0]["command"], "seconds": seconds, "peak_rss_mb": max(run["peak_rss_mb"] for run in runs),
-                "inside": [last_json(run["stdout"]) for run in runs], "quality": quality.get(name, {})}
+                "inside": [inside_of(run["stdout"]) for run in runs], "quality": quality.get(name, {})}
         facts["sides"][name] = side
         print(f"{name}: {spread(seconds)} s, {work / statistics.median(seconds):,.0f} {unit}/s, peak {side['peak_rss_mb']:.0f} MB, {side['quality']}\n    {side['command']}")
         if name != "cribble":
@@ -113,9 +140,12 @@ def report(title, args, results, work, unit, quality, packages):
         if ours and name != "cribble":
             side["ratio"] = statistics.median(side["seconds"]) / ours
             print(f"ratio: {name} takes {side['ratio']:.2f} times as long as cribble (medians)")
-    Path(args.out).mkdir(parents=True, exist_ok=True)
-    with open(Path(args.out) / "results.jsonl", "a") as file:
-        file.write(json.dumps(facts) + "\n")
+            if side["inside"][0] and "work_s" in side["inside"][0]:
+                theirs = statistics.median(run["work_s"] for run in side["inside"])
+                mine = statistics.median(run.get("work_s", run.get("seconds")) for run in facts["sides"]["cribble"]["inside"])
+                side["inside_ratio"] = theirs / mine
+                print(f"without start and imports: {theirs:.4g} s to {mine:.4g} s, {side['inside_ratio']:.2f} times")
+    append(args, facts)
 
 
 def sides_of(args, peer_name, peer, ours):

@@ -1,0 +1,93 @@
+//! Times one kernel on arrays that other programs read too; `bench/assign.py` and `bench/quotas.py` run it beside FAISS and OSQP.
+//!
+//! ```text
+//! kernel_rate nearest THREADS ROWS.npy CENTROIDS.npy LABELS.npy     f32 [n, d], f32 [k, d] → u32 [n]
+//! kernel_rate quotas TARGET BALANCE SHARES.npy SIZES.npy QUOTAS.npy  f64 [k], u64 [k] → u64 [k]
+//! ```
+//! Prints one JSON object: `read_s`, and `work_s` of the kernel alone.
+#![allow(clippy::print_stdout)]
+use cribble_math::{Quotas, nearest::nearest, quota::bounds};
+use std::{
+    error::Error,
+    fs::File,
+    io::{Read, Write},
+    time::Instant,
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["nearest", threads, rows, centroids, labels] => assign(threads.parse()?, rows, centroids, labels),
+        ["quotas", target, balance, shares, sizes, quotas] => {
+            split(target.parse()?, balance.parse()?, shares, sizes, quotas)
+        }
+        _ => Err("usage: kernel_rate nearest THREADS ROWS CENTROIDS LABELS | quotas TARGET BALANCE SHARES SIZES QUOTAS".into()),
+    }
+}
+
+fn assign(threads: usize, rows: &str, centroids: &str, out: &str) -> Outcome<()> {
+    let began = Instant::now();
+    let (rows, dim) = read::<f32>(rows, "<f4")?;
+    let (centroids, columns) = read::<f32>(centroids, "<f4")?;
+    if dim != columns {
+        return Err(format!("rows have {dim} values, centroids {columns}").into());
+    }
+    let n = rows.len() / dim;
+    let (mut labels, mut sims) = (vec![0u32; n], vec![0f32; n]);
+    let read_s = began.elapsed().as_secs_f64();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let began = Instant::now();
+    pool.install(|| nearest(&rows, &centroids, dim, &mut labels, &mut sims));
+    let work_s = began.elapsed().as_secs_f64();
+    println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"rows\": {n}}}");
+    write(out, "<u4", &labels)
+}
+
+fn split(target: u64, balance: f64, shares: &str, sizes: &str, out: &str) -> Outcome<()> {
+    let began = Instant::now();
+    let (share, _) = read::<f64>(shares, "<f8")?;
+    let (sizes, _) = read::<u64>(sizes, "<u8")?;
+    let read_s = began.elapsed().as_secs_f64();
+    let began = Instant::now();
+    let limits = bounds(&sizes, target, balance);
+    let quota = Quotas::solve(target, &share, &limits.lower, &limits.upper)?.quota;
+    let work_s = began.elapsed().as_secs_f64();
+    println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"clusters\": {}}}", sizes.len());
+    write(out, "<u8", &quota)
+}
+
+/// The values of a little-endian array in C order, and the length of its last axis.
+fn read<T: bytemuck::Pod>(path: &str, kind: &str) -> Outcome<(Vec<T>, usize)> {
+    let mut file = File::open(path).map_err(|error| format!("{path}: {error}"))?;
+    let mut start = [0u8; 10];
+    file.read_exact(&mut start)?;
+    if start[..8] != *b"\x93NUMPY\x01\x00" {
+        return Err(format!("{path}: expected npy of version 1.0").into());
+    }
+    let mut header = vec![0u8; usize::from(u16::from_le_bytes([start[8], start[9]]))];
+    file.read_exact(&mut header)?;
+    let header = String::from_utf8(header)?;
+    if !header.contains(kind) || header.contains("'fortran_order': True") {
+        return Err(format!("{path}: expected {kind} in C order, found {header}").into());
+    }
+    let shape =
+        header.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')')).map_or("", |part| part.0);
+    let axes: Vec<&str> = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty()).collect();
+    let axes: Vec<usize> = axes.into_iter().map(str::parse).collect::<Result<_, _>>()?;
+    let mut values = vec![T::zeroed(); axes.iter().product()];
+    file.read_exact(bytemuck::cast_slice_mut(&mut values))?;
+    Ok((values, axes.last().copied().unwrap_or(1)))
+}
+
+/// Writes a one-dimensional array.
+fn write<T: bytemuck::Pod>(path: &str, kind: &str, values: &[T]) -> Outcome<()> {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({},), }}", values.len());
+    let mut file = File::create(path)?;
+    // 10 bytes before the header, a multiple of 64 together, the last a line break.
+    file.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;
+    writeln!(file, "{header:<117}")?;
+    Ok(file.write_all(bytemuck::cast_slice(values))?)
+}
