@@ -1,10 +1,10 @@
 //! From proposed scores to exact winners: the one place that decides what must be scored again in `f64`.
 //!
 //! The decision to question: candidates are collected while a tile of targets passes all panels, and settled at the end, when the cut is as
-//! high as it gets; a row that has collected [`MOST_CANDIDATES`] is settled at once. So the memory stays one tile, whatever the number of rows or
+//! high as it gets; a row that has collected about [`MOST_CANDIDATES`] is settled at once. So the memory stays one tile, whatever the number of rows or
 //! of exact ties.
 use crate::{
-    propose::{GROUP, Group, Interval, LANES, Panels, Rows},
+    propose::{Facts, GROUP, Group, Interval, LANES, Lanes, Panels, Rows},
     rows::similarity,
     single::{ErrorBound, dot_single},
 };
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 /// Most target rows of one tile: the unit of work of a thread. Their codes and one panel stay in the second-level cache.
 const TARGET_TILE: usize = 32 * GROUP;
 /// Candidates of a row that are settled before more are collected.
-const MOST_CANDIDATES: usize = 256;
+const MOST_CANDIDATES: usize = 60;
 
 /// The largest similarity so far and the lowest index that reaches it. Starts below everything.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,7 +53,11 @@ pub(crate) trait Goal: Sync {
     fn limit(&self, target: usize) -> usize;
     /// Whether a source may count for a target. Asked only where its score is high enough to matter.
     fn admits(&self, target: usize, source: usize) -> bool;
-    /// Scores the candidates (ascending) exactly.
+    /// Whether a source cannot win against what is known exactly, by Cauchy-Schwarz.
+    fn is_outdone(&self, _: &Self::State, _target: usize, _source: usize, _: &Pairs<'_>) -> bool {
+        false
+    }
+    /// Scores the candidates exactly.
     fn settle(&self, state: &mut Self::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]);
 }
 
@@ -124,6 +128,35 @@ impl Floors {
     }
 }
 
+/// A panel as one target sees it.
+#[derive(Clone, Copy)]
+struct PanelOf<'a> {
+    lanes: &'a Lanes,
+    target: &'a Facts,
+    /// Source in the first lane.
+    first: usize,
+}
+
+impl PanelOf<'_> {
+    fn interval(&self, lane: usize, scores: &[f32; LANES]) -> Interval {
+        self.lanes.interval(self.target, lane, scores[lane])
+    }
+}
+
+/// The lane of the largest score among those of a mask that is not 0.
+fn highest(mut mask: u64, scores: &[f32; LANES]) -> usize {
+    let mut best = mask.trailing_zeros() as usize;
+    mask &= mask - 1;
+    while mask != 0 {
+        let lane = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        if scores[lane] > scores[best] {
+            best = lane;
+        }
+    }
+    best
+}
+
 /// A target's search while its tile passes the panels.
 #[derive(Default)]
 struct Hunt {
@@ -139,30 +172,54 @@ impl Hunt {
         self.candidates.clear();
     }
 
-    /// Takes the lanes of a panel whose score was high enough.
-    fn take(
+    /// Takes the lanes of a panel whose scores were high enough and that are not outdone.
+    fn take(&mut self, mask: u64, scores: &[f32; LANES], panel: PanelOf<'_>, counts: impl Fn(usize) -> bool) {
+        let most = self.floors.0.len();
+        let mut floor = f32::NEG_INFINITY;
+        if most > 0 && mask.count_ones() > 4 {
+            // The best first: most of the others then fall at one comparison.
+            let mut left = mask;
+            for _ in 0..most.min(4) {
+                let lane = highest(left, scores);
+                left &= !(1 << lane);
+                if left == 0 || !counts(panel.first + lane) {
+                    break;
+                }
+                self.enter(panel.first + lane, panel.interval(lane, scores));
+                floor = panel.lanes.floor(panel.target, self.cut);
+            }
+            self.take_rest(left, floor, scores, panel, counts);
+        } else {
+            self.take_rest(mask, floor, scores, panel, counts);
+        }
+    }
+
+    fn take_rest(
         &mut self,
         mut mask: u64,
-        bounds: impl Fn(usize) -> Interval,
-        admits: impl Fn(usize) -> bool,
-        first: usize,
+        floor: f32,
+        scores: &[f32; LANES],
+        panel: PanelOf<'_>,
+        counts: impl Fn(usize) -> bool,
     ) {
-        let known = self.candidates.len();
         while mask != 0 {
             let lane = mask.trailing_zeros() as usize;
             mask &= mask - 1;
-            let Interval { lower, upper } = bounds(lane);
             // Comparisons of bounds are written so that NaN is taken.
-            if !(upper < self.cut) && admits(first + lane) {
-                self.candidates.push(Candidate { source: first + lane, lower, upper });
-                if self.floors.raise(lower) {
-                    self.cut = self.cut.max(self.floors.least());
-                }
+            if scores[lane] < floor {
+                continue;
+            }
+            let interval = panel.interval(lane, scores);
+            if !(interval.upper < self.cut) && counts(panel.first + lane) {
+                self.enter(panel.first + lane, interval);
             }
         }
-        // The first panels bring many that later ones outdo.
-        if self.candidates.len() > known + 4 {
-            self.prune();
+    }
+
+    fn enter(&mut self, source: usize, Interval { lower, upper }: Interval) {
+        self.candidates.push(Candidate { source, lower, upper });
+        if self.floors.raise(lower) {
+            self.cut = self.cut.max(self.floors.least());
         }
     }
 
@@ -239,11 +296,13 @@ fn search_tile<G: Goal>(
                 if mask == 0 {
                     continue;
                 }
-                let (hunt, scores) = (&mut hunts[row], &scores[row - start]);
-                let bounds = |lane: usize| lanes.interval(facts(row), lane, scores[lane]);
-                hunt.take(mask, bounds, |source| goal.admits(first + row, source), from);
-                if hunt.candidates.len() >= MOST_CANDIDATES {
-                    hunt.settle(goal, &mut state[row], first + row, pairs);
+                let (hunt, state, target) = (&mut hunts[row], &mut state[row], first + row);
+                let seen = PanelOf { lanes, target: facts(row), first: from };
+                hunt.take(mask, &scores[row - start], seen, |source| {
+                    goal.admits(target, source) && !goal.is_outdone(state, target, source, pairs)
+                });
+                if hunt.candidates.len() >= MOST_CANDIDATES + 4 * goal.most() {
+                    hunt.settle(goal, state, target, pairs);
                 }
             }
         }
@@ -287,6 +346,10 @@ where
         (self.admits)(target, source)
     }
 
+    fn is_outdone(&self, best: &Best, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
+        best.index != u64::MAX && !best.loses_to(pairs.ceiling(target, source), (self.index)(source))
+    }
+
     fn settle(&self, best: &mut Best, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
         for candidate in candidates {
             let index = (self.index)(candidate.source);
@@ -327,17 +390,16 @@ impl Goal for Several {
         true
     }
 
+    fn is_outdone(&self, list: &Vec<Best>, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
+        let last = list.get(self.most - 1);
+        last.is_some_and(|last| !last.loses_to(pairs.ceiling(target, source), source as u64))
+    }
+
     fn settle(&self, list: &mut Vec<Best>, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
         for candidate in candidates {
             let index = candidate.source as u64;
-            if let Some(last) = list.get(self.most - 1) {
-                let ceiling = pairs.ceiling(target, candidate.source);
-                if candidate.upper < last.sim
-                    || ceiling < last.sim
-                    || (ceiling == last.sim && index > last.index)
-                {
-                    continue;
-                }
+            if candidate.upper < self.floor(list) || self.is_outdone(list, target, candidate.source, pairs) {
+                continue;
             }
             let sim = pairs.exact(target, candidate.source);
             // NaN sorts behind everything, so that a list is always filled.

@@ -2,12 +2,20 @@
 use gemm_common::pulp::{Arch, NullaryFnOnce};
 
 /// Lanes of the sum.
-const LANES: usize = 64;
+pub(crate) const LANES: usize = 64;
 
 /// The dot product of two rows of one length, summed in `f32`.
 pub(crate) fn dot_single(a: &[f32], b: &[f32]) -> f32 {
     debug_assert_eq!(a.len(), b.len());
     Arch::new().dispatch(Dot { a, b })
+}
+
+/// The last values of a row as a whole block. (An index into the sums, to add the tail alone, would keep them out of registers.)
+#[inline(always)]
+pub(crate) fn padded(tail: &[f32]) -> [f32; LANES] {
+    let mut block = [0.0; LANES];
+    block[..tail.len()].copy_from_slice(tail);
+    block
 }
 
 struct Dot<'a> {
@@ -23,13 +31,14 @@ impl NullaryFnOnce for Dot<'_> {
         let mut lanes = [0.0f32; LANES];
         let (a_blocks, a_tail) = self.a.as_chunks::<LANES>();
         let (b_blocks, b_tail) = self.b.as_chunks::<LANES>();
-        for (x, y) in a_blocks.iter().zip(b_blocks) {
+        let mut add = |x: &[f32; LANES], y: &[f32; LANES]| {
             for lane in 0..LANES {
                 lanes[lane] += x[lane] * y[lane];
             }
-        }
-        for (lane, (x, y)) in a_tail.iter().zip(b_tail).enumerate() {
-            lanes[lane] += x * y;
+        };
+        a_blocks.iter().zip(b_blocks).for_each(|(x, y)| add(x, y));
+        if !a_tail.is_empty() {
+            add(&padded(a_tail), &padded(b_tail));
         }
         let mut width = LANES / 2;
         while width > 0 {

@@ -5,7 +5,10 @@
 //! its conversion to `f32`, the products, the comparison and the rounding of the similarity are each within a few 2⁻²⁴ of
 //! `‖x̂‖‖ŷ‖` or of the bound, which [`SLOP`] covers more than tenfold.
 use super::{Kernel, LANES};
-use crate::rows::{dot, row_count};
+use crate::{
+    rows::{dot, row_count},
+    single::padded,
+};
 use gemm_common::pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
@@ -200,15 +203,16 @@ impl NullaryFnOnce for LargestMagnitude<'_> {
 
     #[inline(always)]
     fn call(self) -> f32 {
-        let larger = |a: f32, b: f32| if b.abs() > a { b.abs() } else { a };
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
         let mut lanes = [0.0f32; LANES];
         let (blocks, tail) = self.0.as_chunks::<LANES>();
-        for block in blocks {
+        let last = padded(tail);
+        for block in blocks.iter().chain([&last]) {
             for lane in 0..LANES {
-                lanes[lane] = larger(lanes[lane], block[lane]);
+                lanes[lane] = larger(lanes[lane], block[lane].abs());
             }
         }
-        lanes.iter().chain(tail).copied().fold(0.0, larger)
+        lanes.into_iter().fold(0.0, larger)
     }
 }
 
@@ -234,27 +238,24 @@ impl<C: Code> NullaryFnOnce for Encode<'_, C> {
         const MAGIC: f32 = (3u32 << 22) as f32;
         let inverse = 1.0 / self.step;
         let (mut sum, mut squares, mut error) = ([0i32; LANES], [0i32; LANES], [0f32; LANES]);
-        let (blocks, tail) = self.row.as_chunks::<LANES>();
-        let (code_blocks, code_tail) = self.codes.as_chunks_mut::<LANES>();
-        for (block, codes) in blocks.iter().zip(code_blocks) {
+        let mut block = |values: &[f32; LANES], codes: &mut [C; LANES]| {
             for lane in 0..LANES {
-                let shifted = block[lane] * inverse + MAGIC;
+                let shifted = values[lane] * inverse + MAGIC;
                 let steps = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed();
-                let rest = block[lane] - (shifted - MAGIC) * self.step;
+                let rest = values[lane] - (shifted - MAGIC) * self.step;
                 codes[lane] = C::new(steps);
                 sum[lane] += steps;
                 squares[lane] += steps * steps;
                 error[lane] += rest * rest;
             }
-        }
-        for (lane, (value, code)) in tail.iter().zip(code_tail).enumerate() {
-            let shifted = value * inverse + MAGIC;
-            let steps = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed();
-            let rest = value - (shifted - MAGIC) * self.step;
-            *code = C::new(steps);
-            sum[lane] += steps;
-            squares[lane] += steps * steps;
-            error[lane] += rest * rest;
+        };
+        let (blocks, tail) = self.row.as_chunks::<LANES>();
+        let (code_blocks, code_tail) = self.codes.as_chunks_mut::<LANES>();
+        blocks.iter().zip(code_blocks).for_each(|(values, codes)| block(values, codes));
+        if !tail.is_empty() {
+            let mut codes = [C::default(); LANES];
+            block(&padded(tail), &mut codes);
+            code_tail.copy_from_slice(&codes[..tail.len()]);
         }
         Encoded { sum: sum.iter().sum(), squares: squares.iter().sum(), error: error.iter().sum() }
     }
