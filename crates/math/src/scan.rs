@@ -131,6 +131,7 @@ impl Floors {
 /// A panel as one target sees it.
 #[derive(Clone, Copy)]
 struct PanelOf<'a> {
+    panels: &'a Panels,
     lanes: &'a Lanes,
     target: &'a Facts,
     /// Source in the first lane.
@@ -141,20 +142,6 @@ impl PanelOf<'_> {
     fn interval(&self, lane: usize, scores: &[f32; LANES]) -> Interval {
         self.lanes.interval(self.target, lane, scores[lane])
     }
-}
-
-/// The lane of the largest score among those of a mask that is not 0.
-fn highest(mut mask: u64, scores: &[f32; LANES]) -> usize {
-    let mut best = mask.trailing_zeros() as usize;
-    mask &= mask - 1;
-    while mask != 0 {
-        let lane = mask.trailing_zeros() as usize;
-        mask &= mask - 1;
-        if scores[lane] > scores[best] {
-            best = lane;
-        }
-    }
-    best
 }
 
 /// A target's search while its tile passes the panels.
@@ -172,44 +159,32 @@ impl Hunt {
         self.candidates.clear();
     }
 
-    /// Takes the lanes of a panel whose scores were high enough and that are not outdone.
-    fn take(&mut self, mask: u64, scores: &[f32; LANES], panel: PanelOf<'_>, counts: impl Fn(usize) -> bool) {
-        let most = self.floors.0.len();
-        let mut floor = f32::NEG_INFINITY;
-        if most > 0 && mask.count_ones() > 4 {
-            // The best first: most of the others then fall at one comparison.
-            let mut left = mask;
-            for _ in 0..most.min(4) {
-                let lane = highest(left, scores);
-                left &= !(1 << lane);
-                if left == 0 || !counts(panel.first + lane) {
-                    break;
-                }
-                self.enter(panel.first + lane, panel.interval(lane, scores));
-                floor = panel.lanes.floor(panel.target, self.cut);
-            }
-            self.take_rest(left, floor, scores, panel, counts);
-        } else {
-            self.take_rest(mask, floor, scores, panel, counts);
-        }
-    }
-
-    fn take_rest(
+    /// Takes the lanes of a panel whose scores were high enough and that count.
+    fn take(
         &mut self,
         mut mask: u64,
-        floor: f32,
         scores: &[f32; LANES],
         panel: PanelOf<'_>,
         counts: impl Fn(usize) -> bool,
     ) {
+        // The best first: most of the others then fall at one comparison.
+        for _ in 0..self.floors.0.len().min(4) {
+            if mask.count_ones() < 4 {
+                break;
+            }
+            let lane = panel.panels.strongest(mask, scores);
+            if !counts(panel.first + lane) {
+                break;
+            }
+            mask &= !(1 << lane);
+            self.enter(panel.first + lane, panel.interval(lane, scores));
+            mask = panel.panels.passing(mask, scores, panel.lanes.floor(panel.target, self.cut));
+        }
         while mask != 0 {
             let lane = mask.trailing_zeros() as usize;
             mask &= mask - 1;
-            // Comparisons of bounds are written so that NaN is taken.
-            if scores[lane] < floor {
-                continue;
-            }
             let interval = panel.interval(lane, scores);
+            // Comparisons of bounds are written so that NaN is taken.
             if !(interval.upper < self.cut) && counts(panel.first + lane) {
                 self.enter(panel.first + lane, interval);
             }
@@ -297,7 +272,7 @@ fn search_tile<G: Goal>(
                     continue;
                 }
                 let (hunt, state, target) = (&mut hunts[row], &mut state[row], first + row);
-                let seen = PanelOf { lanes, target: facts(row), first: from };
+                let seen = PanelOf { panels, lanes, target: facts(row), first: from };
                 hunt.take(mask, &scores[row - start], seen, |source| {
                     goal.admits(target, source) && !goal.is_outdone(state, target, source, pairs)
                 });

@@ -2,7 +2,7 @@
 use gemm_common::pulp::{Arch, NullaryFnOnce};
 
 /// Lanes of the sum.
-pub(crate) const LANES: usize = 64;
+const LANES: usize = 64;
 
 /// The dot product of two rows of one length, summed in `f32`.
 pub(crate) fn dot_single(a: &[f32], b: &[f32]) -> f32 {
@@ -12,7 +12,7 @@ pub(crate) fn dot_single(a: &[f32], b: &[f32]) -> f32 {
 
 /// The last values of a row as a whole block. (An index into the sums, to add the tail alone, would keep them out of registers.)
 #[inline(always)]
-pub(crate) fn padded(tail: &[f32]) -> [f32; LANES] {
+fn padded(tail: &[f32]) -> [f32; LANES] {
     let mut block = [0.0; LANES];
     block[..tail.len()].copy_from_slice(tail);
     block

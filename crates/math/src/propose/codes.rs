@@ -5,15 +5,14 @@
 //! its conversion to `f32`, the products, the comparison and the rounding of the similarity are each within a few 2⁻²⁴ of
 //! `‖x̂‖‖ŷ‖` or of the bound, which [`SLOP`] covers more than tenfold.
 use super::{Kernel, LANES};
-use crate::{
-    rows::{dot, row_count},
-    single::padded,
-};
+use crate::rows::{dot, row_count};
 use gemm_common::pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 /// Relative room for all rounding in `f32`.
 const SLOP: f32 = 1e-5;
+/// Relative room for sums of at most 65,536 squares in 64 lanes of `f32`.
+const SUMS: f32 = 2e-4;
 /// Squared lengths of rows that are coded. Outside (and for NaN) nothing is ruled out, so that no product or scale leaves the normal range.
 const CODED_SQUARES: std::ops::Range<f64> = 1e-20..1e20;
 /// Longer rows are not coded: their integer sums would not fit.
@@ -71,9 +70,9 @@ impl Codes {
         let words = self.words.par_chunks_exact_mut(self.depth);
         let encoded = rows.par_chunks_exact(dim).zip(words).with_min_len(LANES).map(|(row, words)| {
             if per_word == 4 {
-                encode::<i8>(row, bytemuck::cast_slice_mut(words), levels)
+                encode::<i8>(kernel, row, bytemuck::cast_slice_mut(words), levels)
             } else {
-                encode::<i16>(row, bytemuck::cast_slice_mut(words), levels)
+                encode::<i16>(kernel, row, bytemuck::cast_slice_mut(words), levels)
             }
         });
         encoded.collect_into_vec(&mut self.facts);
@@ -149,71 +148,85 @@ pub(super) trait Code: Copy + Default + Send {
     const SHIFT: i32;
     /// The code, which fits.
     fn new(steps: i32) -> Self;
+    /// [`encode_plain`], or the same in the kernel's instructions.
+    fn encode(_: Kernel, row: &[f32], codes: &mut [Self], levels: i32) -> (f32, Encoded) {
+        encode_plain(row, codes, levels)
+    }
 }
 
 impl Code for i8 {
     const SHIFT: i32 = 128;
-    #[inline(always)]
+
     fn new(steps: i32) -> Self {
         steps as i8
+    }
+
+    fn encode(kernel: Kernel, row: &[f32], codes: &mut [Self], levels: i32) -> (f32, Encoded) {
+        match kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => super::x86::encode(row, codes, levels),
+            _ => encode_plain(row, codes, levels),
+        }
     }
 }
 
 impl Code for i16 {
     const SHIFT: i32 = 0;
-    #[inline(always)]
+
     fn new(steps: i32) -> Self {
         steps as i16
     }
 }
 
 /// Rounds a row to multiples of a step of its own; `codes` may be longer than the row (then zero).
-fn encode<C: Code>(row: &[f32], codes: &mut [C], levels: i32) -> Facts {
+fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) -> Facts {
     let square = dot(row, row);
     codes[row.len()..].fill(C::default());
-    let coded = levels > 0 && CODED_SQUARES.contains(&square);
-    if !coded {
+    if levels == 0 || !CODED_SQUARES.contains(&square) {
         codes.fill(C::default());
         let unknown = if square == 0.0 { 0.0 } else { f32::INFINITY };
         return Facts { square, scale: 0.0, length: unknown, coded: 0.0, error: unknown, start: 0 };
     }
-    let step = step_of(Arch::new().dispatch(LargestMagnitude(row)) / levels as f32);
-    let found = Arch::new().dispatch(Encode { row, codes: &mut codes[..row.len()], step });
-    let up = 1.0 + SLOP;
+    // All values are finite, for their squares add up to a finite number.
+    let (step, found) = C::encode(kernel, row, &mut codes[..row.len()], levels);
     Facts {
         square,
         scale: step,
-        length: square.sqrt() as f32 * up,
-        coded: step * (found.squares as f32).sqrt() * up,
-        // At most 65,536 squares are summed in 64 lanes: within 2e-4.
-        error: found.error.sqrt() * (1.0 + 2e-4),
+        length: square.sqrt() as f32 * (1.0 + SLOP),
+        coded: step * found.squares.sqrt() * (1.0 + SUMS),
+        error: found.error.sqrt() * (1.0 + SUMS),
         start: -C::SHIFT * found.sum,
     }
 }
 
-/// A step at least as large, with 12 significant bits: its products with codes of at most 12 bits are exact in `f32`.
-fn step_of(least: f32) -> f32 {
+/// A step of at least `least`, with 12 significant bits: its products with codes of at most 12 bits are exact in `f32`.
+pub(super) fn step_of(least: f32) -> f32 {
     f32::from_bits((least.to_bits() + 0xfff) & !0xfff)
 }
 
-struct LargestMagnitude<'a>(&'a [f32]);
+/// Adding 1.5 · 2²³ rounds to whole steps in one addition, and leaves them in the low bits.
+pub(super) const MAGIC: f32 = (3u32 << 22) as f32;
 
-impl NullaryFnOnce for LargestMagnitude<'_> {
-    type Output = f32;
+/// Sums over a row: of its codes, of their squares, and of the squared errors.
+#[derive(Debug, PartialEq)]
+pub(super) struct Encoded {
+    pub sum: i32,
+    pub squares: f32,
+    pub error: f32,
+}
 
-    #[inline(always)]
-    fn call(self) -> f32 {
-        let larger = |a: f32, b: f32| if b > a { b } else { a };
-        let mut lanes = [0.0f32; LANES];
-        let (blocks, tail) = self.0.as_chunks::<LANES>();
-        let last = padded(tail);
-        for block in blocks.iter().chain([&last]) {
-            for lane in 0..LANES {
-                lanes[lane] = larger(lanes[lane], block[lane].abs());
-            }
-        }
-        lanes.into_iter().fold(0.0, larger)
+impl Encoded {
+    /// From the sums of 64 lanes, value `i` having gone to lane `i mod 64`.
+    pub(super) fn of(sum: [i32; LANES], squares: [f32; LANES], error: [f32; LANES]) -> Self {
+        Self { sum: sum.iter().sum(), squares: squares.iter().sum(), error: error.iter().sum() }
     }
+}
+
+/// The codes of a row of finite values that are not all zero, and the step: the plain twin of [`super::x86`]'s.
+pub(super) fn encode_plain<C: Code>(row: &[f32], codes: &mut [C], levels: i32) -> (f32, Encoded) {
+    let largest = row.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    let step = step_of(largest / levels as f32);
+    (step, Arch::new().dispatch(Encode { row, codes, step }))
 }
 
 struct Encode<'a, C> {
@@ -222,41 +235,24 @@ struct Encode<'a, C> {
     step: f32,
 }
 
-/// Sums over a row's codes, and of the squared errors.
-struct Encoded {
-    sum: i32,
-    squares: i32,
-    error: f32,
-}
-
 impl<C: Code> NullaryFnOnce for Encode<'_, C> {
     type Output = Encoded;
 
     #[inline(always)]
     fn call(self) -> Encoded {
-        // Adding 1.5 · 2²³ rounds to whole steps in one addition, and leaves them in the low bits.
-        const MAGIC: f32 = (3u32 << 22) as f32;
         let inverse = 1.0 / self.step;
-        let (mut sum, mut squares, mut error) = ([0i32; LANES], [0i32; LANES], [0f32; LANES]);
-        let mut block = |values: &[f32; LANES], codes: &mut [C; LANES]| {
-            for lane in 0..LANES {
-                let shifted = values[lane] * inverse + MAGIC;
-                let steps = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed();
-                let rest = values[lane] - (shifted - MAGIC) * self.step;
-                codes[lane] = C::new(steps);
-                sum[lane] += steps;
+        let (mut sum, mut squares, mut error) = ([0i32; LANES], [0f32; LANES], [0f32; LANES]);
+        for (values, codes) in self.row.chunks(LANES).zip(self.codes.chunks_mut(LANES)) {
+            for (lane, (value, code)) in values.iter().zip(codes).enumerate() {
+                let shifted = value * inverse + MAGIC;
+                let steps = shifted - MAGIC;
+                let rest = value - steps * self.step;
+                *code = C::new(shifted.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed());
+                sum[lane] += steps as i32;
                 squares[lane] += steps * steps;
                 error[lane] += rest * rest;
             }
-        };
-        let (blocks, tail) = self.row.as_chunks::<LANES>();
-        let (code_blocks, code_tail) = self.codes.as_chunks_mut::<LANES>();
-        blocks.iter().zip(code_blocks).for_each(|(values, codes)| block(values, codes));
-        if !tail.is_empty() {
-            let mut codes = [C::default(); LANES];
-            block(&padded(tail), &mut codes);
-            code_tail.copy_from_slice(&codes[..tail.len()]);
         }
-        Encoded { sum: sum.iter().sum(), squares: squares.iter().sum(), error: error.iter().sum() }
+        Encoded::of(sum, squares, error)
     }
 }

@@ -200,4 +200,22 @@ impl Panels {
             Kernel::Vnni => x86::score_vnni(words, scale, group, scores),
         }
     }
+
+    /// The lanes of a mask whose score is not below a floor.
+    pub(crate) fn passing(&self, mask: u64, scores: &[f32; LANES], floor: f32) -> u64 {
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => x86::passing(mask, scores, floor),
+            _ => portable::passing(mask, scores, floor),
+        }
+    }
+
+    /// The lane of the largest score among those of a mask that is not 0.
+    pub(crate) fn strongest(&self, mask: u64, scores: &[f32; LANES]) -> usize {
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => x86::strongest(mask, scores),
+            _ => portable::strongest(mask, scores),
+        }
+    }
 }

@@ -33,3 +33,28 @@ fn pair(word: u32) -> [i32; 2] {
     let codes: [i16; 2] = bytemuck::cast(word);
     codes.map(i32::from)
 }
+
+/// The lanes of a mask whose score is not below a floor.
+pub(super) fn passing(mut mask: u64, scores: &[f32; LANES], floor: f32) -> u64 {
+    let mut passing = 0;
+    while mask != 0 {
+        let lane = mask.trailing_zeros();
+        mask &= mask - 1;
+        let below = scores[lane as usize] < floor;
+        passing |= u64::from(!below) << lane;
+    }
+    passing
+}
+
+/// The lane of the largest score among those of a mask that is not 0, the first of equals.
+pub(super) fn strongest(mut mask: u64, scores: &[f32; LANES]) -> usize {
+    let mut best = mask.trailing_zeros() as usize;
+    while mask != 0 {
+        let lane = mask.trailing_zeros() as usize;
+        mask &= mask - 1;
+        if scores[lane] > scores[best] {
+            best = lane;
+        }
+    }
+    best
+}

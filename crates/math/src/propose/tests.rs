@@ -122,3 +122,45 @@ fn rows_too_long_for_integer_sums_are_not_coded() {
         assert!((value - 6.5536).abs() < 0.01, "{kernel:?} {value}");
     }
 }
+
+proptest! {
+    #[test]
+    fn codes_of_both_twins_are_equal(kind in kinds(), seed: u64, dim in prop::sample::select([&DIMS[..], &[512, 770]].concat())) {
+        #[cfg(target_arch = "x86_64")]
+        if Kernel::available()[0] == Kernel::Vnni {
+            for row in rows(kind, 12, dim, seed).chunks_exact(dim) {
+                if row.iter().all(|v| v.is_finite()) && row.iter().any(|v| v.abs() > 1e-12) {
+                    let (mut a, mut b) = (vec![0i8; dim], vec![1i8; dim]);
+                    prop_assert_eq!(x86::encode(row, &mut a, 127), codes::encode_plain(row, &mut b, 127));
+                    prop_assert_eq!(a, b);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn masks_of_both_twins_are_equal(values in prop::collection::vec(-3i8..4, LANES), mask: u64, spoilt in 0usize..200, floor in -3i8..4) {
+        let mut scores: [f32; LANES] = std::array::from_fn(|lane| f32::from(values[lane]));
+        if let Some(score) = scores.get_mut(spoilt) {
+            *score = f32::NAN;
+        }
+        let passing = portable::passing(mask, &scores, f32::from(floor));
+        for lane in 0..LANES {
+            prop_assert_eq!(passing >> lane & 1 == 1, mask >> lane & 1 == 1 && !(scores[lane] < f32::from(floor)));
+        }
+        if mask != 0 && spoilt >= LANES {
+            let strongest = portable::strongest(mask, &scores);
+            prop_assert!((0..LANES).all(|lane| mask >> lane & 1 == 0 || scores[lane] <= scores[strongest]));
+            prop_assert!(mask >> strongest & 1 == 1);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if Kernel::available()[0] == Kernel::Vnni {
+            prop_assert_eq!(x86::passing(mask, &scores, f32::from(floor)), passing);
+            if mask != 0 {
+                let lane = x86::strongest(mask, &scores);
+                prop_assert!(mask >> lane & 1 == 1);
+                prop_assert!(spoilt < LANES || lane == portable::strongest(mask, &scores));
+            }
+        }
+    }
+}
