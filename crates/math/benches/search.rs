@@ -1,11 +1,14 @@
 //! Throughput of the searches: `cargo bench -p cribble-math --bench search`. Items are floating-point operations (two a value of a pair
 //! that is asked for), so divan's "item/s" reads as FLOP/s; for `earlier_max` only the n(n−1)/2 pairs count, not what tiles score beside.
+//! `RAYON_NUM_THREADS` sets the threads, `CRIBBLE_KERNEL` (`avx2`, `portable`) forces a slower kernel.
 use cribble_math::{
-    nearest::nearest,
-    pairs::earlier_max,
+    KMeansOptions, kmeans,
+    nearest::{nearest, nearest_many},
+    pairs::{earlier_max, pairs_above},
     rows::{SliceRows, normalize},
 };
 use divan::{Bencher, counter::ItemsCount};
+use std::ops::ControlFlow;
 
 const DIM: usize = 512;
 
@@ -13,43 +16,106 @@ fn main() {
     divan::main();
 }
 
-/// Unit rows of a fixed seed.
-fn rows(n: usize, seed: u64) -> Vec<f32> {
+/// Uniform values in [-0.5, 0.5), by a seed.
+fn noise(count: usize, seed: u64) -> impl Iterator<Item = f32> {
     let mut state = seed;
-    let mut rows: Vec<f32> = (0..n * DIM)
-        .map(|_| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-        })
-        .collect();
+    (0..count).map(move |_| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+    })
+}
+
+/// Unrelated unit rows: the largest similarities lie close together, so many must be scored exactly.
+fn unrelated(n: usize, seed: u64) -> Vec<f32> {
+    let mut rows: Vec<f32> = noise(n * DIM, seed).collect();
+    normalize(&mut rows, DIM);
+    rows
+}
+
+/// Unit rows like embeddings: a direction in common, around it 2,000 concepts of unlike popularity, around each its rows.
+fn concepts(n: usize, seed: u64) -> Vec<f32> {
+    let common: Vec<f32> = noise(DIM, 7).collect();
+    let middles: Vec<f32> = noise(2000 * DIM, 8).zip(common.iter().cycle()).map(|(v, c)| v + c).collect();
+    let mut rows: Vec<f32> = noise(n * DIM, seed).collect();
+    let popularity: Vec<f32> = noise(n, seed ^ 5).map(|v| (v + 0.5) * (v + 0.5)).collect();
+    for (row, place) in rows.chunks_exact_mut(DIM).zip(popularity) {
+        let middle = (place * 2000.0) as usize;
+        row.iter_mut().zip(&middles[middle * DIM..]).for_each(|(v, m)| *v = *v * 1.1 + m);
+    }
     normalize(&mut rows, DIM);
     rows
 }
 
 #[divan::bench(args = [100, 500, 5000], sample_count = 5, sample_size = 1)]
-fn nearest_16384(bencher: Bencher, k: usize) {
-    let (data, centroids) = (rows(16_384, 1), rows(k, 2));
-    let (mut labels, mut sims) = (vec![0; 16_384], vec![0.0; 16_384]);
-    bencher
-        .counter(ItemsCount::new(2 * 16_384 * k * DIM))
-        .bench_local(|| nearest(&data, &centroids, DIM, &mut labels, &mut sims));
+fn nearest_16384_unrelated(bencher: Bencher, k: usize) {
+    bench_nearest(bencher, &unrelated(16_384, 1), &unrelated(k, 2));
 }
 
-#[divan::bench(args = [500, 3000, 12_000], sample_count = 5, sample_size = 1)]
-fn earlier_max_of_cell(bencher: Bencher, n: usize) {
-    let data = rows(n, 1);
+#[divan::bench(args = [100, 500, 5000], sample_count = 5, sample_size = 1)]
+fn nearest_16384_concepts(bencher: Bencher, k: usize) {
+    bench_nearest(bencher, &concepts(16_384, 1), &concepts(k, 2));
+}
+
+fn bench_nearest(bencher: Bencher, data: &[f32], centroids: &[f32]) {
+    let n = data.len() / DIM;
+    let (mut labels, mut sims) = (vec![0; n], vec![0.0; n]);
     bencher
-        .counter(ItemsCount::new(n * (n - 1) * DIM))
-        .bench_local(|| earlier_max(&SliceRows::new(&data, DIM), None).map(|found| found.len()).unwrap_or(0));
+        .counter(ItemsCount::new(2 * data.len() * (centroids.len() / DIM)))
+        .bench_local(|| nearest(data, centroids, DIM, &mut labels, &mut sims));
+}
+
+#[divan::bench(args = [500, 5000], sample_count = 5, sample_size = 1)]
+fn nearest_two_16384_concepts(bencher: Bencher, k: usize) {
+    let (data, centroids) = (concepts(16_384, 1), concepts(k, 2));
+    let (mut labels, mut sims) = (vec![0; 2 * 16_384], vec![0.0; 2 * 16_384]);
+    bencher
+        .counter(ItemsCount::new(2 * data.len() * k))
+        .bench_local(|| nearest_many(&data, &centroids, DIM, 2, &mut labels, &mut sims));
+}
+
+/// All passes, without the seeding (which is timed with 0 passes): items are the operations of the passes.
+#[divan::bench(args = [(500, 0), (500, 10), (1000, 10)], sample_count = 3, sample_size = 1)]
+fn kmeans_65536_concepts(bencher: Bencher, (k, passes): (usize, usize)) {
+    let data = concepts(65_536, 1);
+    let mut options = KMeansOptions::new(k);
+    (options.iterations, options.tolerance) = (passes, -1.0);
+    bencher.counter(ItemsCount::new(2 * data.len() * k * passes)).bench_local(|| {
+        kmeans::train(&SliceRows::new(&data, DIM), &options, &|_| ControlFlow::Continue(())).is_ok()
+    });
+}
+
+#[divan::bench(args = [500, 3000, 20_000], sample_count = 5, sample_size = 1)]
+fn earlier_max_unrelated(bencher: Bencher, n: usize) {
+    bench_earlier(bencher, &unrelated(n, 1));
+}
+
+#[divan::bench(args = [500, 3000, 20_000], sample_count = 5, sample_size = 1)]
+fn earlier_max_concepts(bencher: Bencher, n: usize) {
+    bench_earlier(bencher, &concepts(n, 1));
 }
 
 /// Half of the rows are copies of one another: the worst case for the exact re-scoring.
-#[divan::bench(args = [3000, 12_000], sample_count = 5, sample_size = 1)]
-fn earlier_max_of_copies(bencher: Bencher, n: usize) {
-    let mut data = rows(n, 1);
+#[divan::bench(args = [3000, 20_000], sample_count = 5, sample_size = 1)]
+fn earlier_max_copies(bencher: Bencher, n: usize) {
+    let mut data = unrelated(n, 1);
     let first = data[..DIM].to_vec();
     data.chunks_exact_mut(DIM).step_by(2).for_each(|row| row.copy_from_slice(&first));
+    bench_earlier(bencher, &data);
+}
+
+fn bench_earlier(bencher: Bencher, data: &[f32]) {
+    let n = data.len() / DIM;
     bencher
         .counter(ItemsCount::new(n * (n - 1) * DIM))
-        .bench_local(|| earlier_max(&SliceRows::new(&data, DIM), None).map(|found| found.len()).unwrap_or(0));
+        .bench_local(|| earlier_max(&SliceRows::new(data, DIM), None).map(|found| found.len()).unwrap_or(0));
+}
+
+#[divan::bench(args = [3000, 20_000], sample_count = 5, sample_size = 1)]
+fn pairs_above_concepts(bencher: Bencher, n: usize) {
+    let data = concepts(n, 1);
+    bencher.counter(ItemsCount::new(n * (n - 1) * DIM)).bench_local(|| {
+        let mut count = 0;
+        let done = pairs_above(&SliceRows::new(&data, DIM), None, 0.95, &mut |_, _, _| count += 1);
+        (done.is_ok(), count)
+    });
 }

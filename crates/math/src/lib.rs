@@ -1,8 +1,8 @@
 //! The arithmetic of Cribble: similarities, nearest centroids, spherical k-means, pair search, density, quotas, union-find.
 //!
 //! Rows are `[n, d]` row-major `f32` of unit length. A **similarity** is the dot product of two such rows, its products summed in `f64`
-//! in one fixed order, rounded to `f32` ([`rows::similarity`]). A fast `f32` matrix kernel only *proposes*; every proposal that the
-//! kernel's error bound cannot rule out is scored again in `f64`. So results depend on the input alone: not on the kernel, the
+//! in one fixed order, rounded to `f32` ([`rows::similarity`]). A fast integer kernel only *proposes*; every proposal that its
+//! error bound cannot rule out is scored again in `f64`. So results depend on the input alone: not on the kernel, the
 //! processor, the tile size or the number of threads. Ties go to the lower index.
 //!
 //! There is no input or output here, no Arrow and no printing. Callers stream rows in through [`rows::RowSource`].
@@ -15,15 +15,16 @@ pub mod components;
 pub mod density;
 pub mod elbow;
 pub mod functions;
-mod kernel;
 pub mod kmeans;
 pub mod matrix;
 pub mod nearest;
 pub mod pairs;
+mod propose;
 pub mod quota;
 mod random;
 pub mod rows;
 mod scan;
+mod single;
 #[cfg(test)]
 mod testing;
 

@@ -1,8 +1,10 @@
 //! The nearest centroids of rows, exactly: the largest similarities, ties to the lower index.
 use crate::{
-    rows::row_count,
-    scan::{Best, Panel, for_tiles, squares},
+    propose::{Codes, Rows},
+    rows::{row_count, similarity},
+    scan::{Best, Largest, Several, search},
 };
+use rayon::prelude::*;
 
 /// For each row of `rows` (`[n, dim]`) the centroid (`[k, dim]`) of largest similarity, ties to the lower index, into `labels` and the
 /// similarity into `sims` (`n` each). Exact: equal to scoring all pairs with [`crate::rows::similarity`]. A row whose similarities are all NaN
@@ -16,21 +18,35 @@ pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], 
     }
     let k = row_count(centroids, dim);
     assert!(k > 0 && u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
-    let row_squares = squares(rows, dim);
-    let centroid_squares = squares(centroids, dim);
-    let mut best = vec![Best::NONE; n];
-    for_tiles(
-        Panel { rows, squares: &row_squares, dim },
-        Panel { rows: centroids, squares: &centroid_squares, dim },
-        &mut best,
-        |_, _| k,
-        |tile, _, best| {
-            let width = tile.sources.len();
-            for (target, best) in best.iter_mut().enumerate() {
-                tile.compete(target, width, best, |source| (tile.first_source + source) as u64, None);
+    let codes = Codes::new(rows, dim);
+    nearest_of(codes.of(rows), centroids, None, labels, sims);
+}
+
+/// As [`nearest`], for rows whose codes are there already. `former` holds a label for each row that is likely to be right, or a number
+/// beyond the centroids: it only saves work.
+pub(crate) fn nearest_of(
+    rows: Rows<'_>,
+    centroids: &[f32],
+    former: Option<&[u32]>,
+    labels: &mut [u32],
+    sims: &mut [f32],
+) {
+    let dim = rows.dim();
+    let centroid_codes = Codes::new(centroids, dim);
+    let k = centroid_codes.len();
+    let mut best = vec![Best::NONE; rows.len()];
+    if let Some(former) = former {
+        best.par_iter_mut().zip(former).enumerate().with_min_len(64).for_each(|(row, (best, &label))| {
+            if let Some(centroid) = centroids.chunks_exact(dim).nth(label as usize) {
+                let sim = similarity(rows.row(row), centroid);
+                if best.loses_to(sim, u64::from(label)) {
+                    *best = Best { sim, index: u64::from(label) };
+                }
             }
-        },
-    );
+        });
+    }
+    let goal = Largest { limit: |_| k, admits: |_, _| true, index: |source| source as u64 };
+    search(&goal, rows, centroid_codes.of(centroids), &mut best);
     for ((best, label), sim) in best.iter().zip(labels).zip(sims) {
         let found = best.index != u64::MAX;
         *label = if found { best.index as u32 } else { 0 };
@@ -57,21 +73,9 @@ pub fn nearest_many(
     let k = row_count(centroids, dim);
     assert!(p > 0 && p <= k, "asked for the {p} nearest of {k} centroids");
     assert!(u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
-    let row_squares = squares(rows, dim);
-    let centroid_squares = squares(centroids, dim);
+    let (row_codes, centroid_codes) = (Codes::new(rows, dim), Codes::new(centroids, dim));
     let mut lists = vec![Vec::<Best>::with_capacity(p); n];
-    for_tiles(
-        Panel { rows, squares: &row_squares, dim },
-        Panel { rows: centroids, squares: &centroid_squares, dim },
-        &mut lists,
-        |_, _| k,
-        |tile, _, lists| {
-            let mut spare = Vec::new();
-            for (target, list) in lists.iter_mut().enumerate() {
-                tile.gather(target, p, list, &mut spare);
-            }
-        },
-    );
+    search(&Several { most: p }, row_codes.of(rows), centroid_codes.of(centroids), &mut lists);
     for ((list, labels), sims) in lists.iter().zip(labels.chunks_exact_mut(p)).zip(sims.chunks_exact_mut(p)) {
         for ((best, label), sim) in list.iter().zip(labels).zip(sims) {
             *label = best.index as u32;

@@ -1,12 +1,19 @@
 //! From proposed scores to exact winners: the one place that decides what must be scored again in `f64`.
 //!
-//! The decision to question: candidates are scored as soon as a tile is done, not collected first. A running exact winner costs a few
-//! more `f64` scores (about ln(tiles) a row), but the memory stays one tile, whatever the number of rows or of exact ties.
+//! The decision to question: candidates are collected while a tile of targets passes all panels, and settled at the end, when the cut is as
+//! high as it gets; a row that has collected about [`MOST_CANDIDATES`] is settled at once. So the memory stays one tile, whatever the number of rows or
+//! of exact ties.
 use crate::{
-    kernel::{ErrorBound, SOURCE_TILE, TARGET_TILE, largest, propose},
-    rows::{dot, similarity},
+    propose::{Facts, GROUP, Group, Interval, LANES, Lanes, Panels, Rows},
+    rows::similarity,
+    single::{ErrorBound, dot_single},
 };
 use rayon::prelude::*;
+
+/// Most target rows of one tile: the unit of work of a thread. Their codes and one panel stay in the second-level cache.
+const TARGET_TILE: usize = 32 * GROUP;
+/// Candidates of a row that are settled before more are collected.
+const MOST_CANDIDATES: usize = 60;
 
 /// The largest similarity so far and the lowest index that reaches it. Starts below everything.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,235 +31,401 @@ impl Best {
     }
 }
 
-/// A block of rows with what the bounds need to know of each: its squared length.
-#[derive(Clone, Copy)]
-pub(crate) struct Panel<'a> {
-    pub rows: &'a [f32],
-    pub squares: &'a [f64],
-    pub dim: usize,
+/// A source whose similarity may matter to a target, with its bounds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Candidate {
+    /// Row of the source block.
+    pub source: usize,
+    lower: f32,
+    upper: f32,
 }
 
-impl<'a> Panel<'a> {
-    pub(crate) fn len(&self) -> usize {
-        self.squares.len()
-    }
+/// What target rows look for among source rows.
+pub(crate) trait Goal: Sync {
+    /// What is known of one target.
+    type State: Send;
 
-    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
-        &self.rows[row * self.dim..(row + 1) * self.dim]
+    /// How many of the largest similarities a target wants; 0 where it wants all above a floor.
+    fn most(&self) -> usize;
+    /// The similarity below which a source cannot matter, from what is known.
+    fn floor(&self, state: &Self::State) -> f32;
+    /// How many leading sources a target is compared with.
+    fn limit(&self, target: usize) -> usize;
+    /// Whether a source may count for a target. Asked only where its score is high enough to matter.
+    fn admits(&self, target: usize, source: usize) -> bool;
+    /// Whether a source cannot win against what is known exactly, by Cauchy-Schwarz.
+    fn is_outdone(&self, _: &Self::State, _target: usize, _source: usize, _: &Pairs<'_>) -> bool {
+        false
     }
-
-    /// The sub-block of rows `start..end`.
-    pub(crate) fn part(&self, start: usize, end: usize) -> Self {
-        Self {
-            rows: &self.rows[start * self.dim..end * self.dim],
-            squares: &self.squares[start..end],
-            dim: self.dim,
-        }
-    }
-
-    fn longest(&self) -> f64 {
-        // A NaN must not hide: `f64::max` would drop it.
-        self.squares.iter().fold(0.0f64, |a, &b| if b <= a { a } else { b }).sqrt()
-    }
+    /// Scores the candidates exactly.
+    fn settle(&self, state: &mut Self::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]);
 }
 
-/// Squared lengths of all rows, by [`dot`].
-pub(crate) fn squares(rows: &[f32], dim: usize) -> Vec<f64> {
-    rows.par_chunks_exact(dim).with_min_len(256).map(|row| dot(row, row)).collect()
-}
-
-/// One tile of scores and the bound that holds for it.
-pub(crate) struct Tile<'a> {
-    pub targets: Panel<'a>,
-    pub sources: Panel<'a>,
-    /// Index in the source panel of the first row of `sources`.
-    pub first_source: usize,
-    scores: &'a [f32],
+/// Two blocks of rows whose pairs can be scored exactly.
+pub(crate) struct Pairs<'a> {
+    targets: Rows<'a>,
+    sources: Rows<'a>,
     bound: ErrorBound,
-    longest_source: f64,
 }
 
-impl Tile<'_> {
-    /// The scores of one target row against all source rows of the tile.
-    fn scores_of(&self, target: usize) -> &[f32] {
-        &self.scores[target * self.sources.len()..(target + 1) * self.sources.len()]
-    }
-
-    /// How far any score of this target row may be from the similarity.
-    fn error_of(&self, target: usize) -> f64 {
-        self.bound.of(self.targets.squares[target].sqrt(), self.longest_source)
-    }
-
+impl Pairs<'_> {
     /// The exact similarity of a pair.
-    fn exact(&self, target: usize, source: usize) -> f32 {
+    pub(crate) fn exact(&self, target: usize, source: usize) -> f32 {
         similarity(self.targets.row(target), self.sources.row(source))
     }
 
     /// No similarity of the pair can be above this: Cauchy-Schwarz, widened for the rounding of the three `f64` sums. It spares the
     /// scores among exact copies, which web data has by the thousand: once one copy is found, no later one can be larger.
-    fn ceiling(&self, target: usize, source: usize) -> f32 {
-        let product = (self.targets.squares[target] * self.sources.squares[source]).sqrt();
+    pub(crate) fn ceiling(&self, target: usize, source: usize) -> f32 {
+        let product = (self.targets.facts()[target].square * self.sources.facts()[source].square).sqrt();
         (product * (1.0 + 1e-12)) as f32
     }
 
-    /// Lets the first `limit` source rows that `allowed` admits (by position in the tile) compete for `best`; `index_of` numbers
-    /// them. `allowed` is only asked where a score is high enough to matter.
-    pub(crate) fn compete(
-        &self,
-        target: usize,
-        limit: usize,
-        best: &mut Best,
-        index_of: impl Fn(usize) -> u64,
-        allowed: Option<&dyn Fn(usize) -> bool>,
+    /// Narrows the candidates' bounds by `f32` sums, which cost a third of exact ones, and drops who is out of reach of the `most` best.
+    fn narrow(&self, target: usize, most: usize, cut: f32, candidates: &mut Vec<Candidate>) {
+        let length = self.targets.facts()[target].square.sqrt();
+        for candidate in candidates.iter_mut() {
+            let score = f64::from(dot_single(self.targets.row(target), self.sources.row(candidate.source)));
+            let error = self.bound.of(length, self.sources.facts()[candidate.source].square.sqrt());
+            // `min` and `max` ignore NaN, which a score that overflowed may be.
+            candidate.upper = candidate.upper.min(((score + error) as f32).next_up());
+            candidate.lower = candidate.lower.max(((score - error) as f32).next_down());
+        }
+        let mut floors = Floors::default();
+        floors.clear(most);
+        candidates.iter().for_each(|candidate| _ = floors.raise(candidate.lower));
+        let cut = floors.least().max(cut);
+        candidates.retain(|candidate| !(candidate.upper < cut));
+    }
+}
+
+/// The largest lower bounds seen, descending: as many sources reach the last of them.
+#[derive(Default)]
+struct Floors(Vec<f32>);
+
+impl Floors {
+    fn clear(&mut self, most: usize) {
+        self.0.clear();
+        self.0.resize(most, f32::NEG_INFINITY);
+    }
+
+    fn least(&self) -> f32 {
+        self.0.last().copied().unwrap_or(f32::NEG_INFINITY)
+    }
+
+    /// Enters a bound; says whether it was among the largest.
+    fn raise(&mut self, lower: f32) -> bool {
+        let enters = !self.0.is_empty() && lower > self.least();
+        if enters {
+            let mut place = self.0.len() - 1;
+            while place > 0 && self.0[place - 1] < lower {
+                self.0[place] = self.0[place - 1];
+                place -= 1;
+            }
+            self.0[place] = lower;
+        }
+        enters
+    }
+}
+
+/// A panel as one target sees it.
+#[derive(Clone, Copy)]
+struct PanelOf<'a> {
+    panels: &'a Panels,
+    lanes: &'a Lanes,
+    target: &'a Facts,
+    /// Source in the first lane.
+    first: usize,
+}
+
+impl PanelOf<'_> {
+    fn interval(&self, lane: usize, scores: &[f32; LANES]) -> Interval {
+        self.lanes.interval(self.target, lane, scores[lane])
+    }
+}
+
+/// A target's search while its tile passes the panels.
+#[derive(Default)]
+struct Hunt {
+    cut: f32,
+    floors: Floors,
+    candidates: Vec<Candidate>,
+}
+
+impl Hunt {
+    fn begin(&mut self, cut: f32, most: usize) {
+        self.cut = cut;
+        self.floors.clear(most);
+        self.candidates.clear();
+    }
+
+    /// Takes the lanes of a panel whose scores were high enough and that count.
+    fn take(
+        &mut self,
+        mut mask: u64,
+        scores: &[f32; LANES],
+        panel: PanelOf<'_>,
+        counts: impl Fn(usize) -> bool,
     ) {
-        let scores = &self.scores_of(target)[..limit];
-        let error = self.error_of(target);
-        let mut top = largest(scores);
-        if top < cutoff(f64::from(best.sim), error) {
-            return;
-        }
-        if let Some(allowed) = allowed {
-            // The largest score may belong to a row that may not compete.
-            let admitted = scores.iter().enumerate().filter(|(source, _)| allowed(*source));
-            top = admitted.fold(f32::NEG_INFINITY, |a, (_, &b)| if b > a { b } else { a });
-        }
-        // Whoever has the top score reaches at least `top − error`.
-        let reached = f64::from(best.sim).max(f64::from(top) - error);
-        let mut cut = cutoff(reached, error);
-        for (source, &score) in scores.iter().enumerate() {
-            if score < cut || allowed.is_some_and(|allowed| !allowed(source)) {
-                continue;
+        // The best first: most of the others then fall at one comparison.
+        for _ in 0..self.floors.0.len().min(4) {
+            if mask.count_ones() < 4 {
+                break;
             }
-            let index = index_of(source);
-            let ceiling = self.ceiling(target, source);
-            if ceiling < best.sim || (ceiling == best.sim && index > best.index) {
-                continue;
+            let lane = panel.panels.strongest(mask, scores);
+            if !counts(panel.first + lane) {
+                break;
             }
-            let sim = self.exact(target, source);
-            if best.loses_to(sim, index) {
-                *best = Best { sim, index };
-                cut = cut.max(cutoff(f64::from(sim), error));
+            mask &= !(1 << lane);
+            self.enter(panel.first + lane, panel.interval(lane, scores));
+            mask = panel.panels.passing(mask, scores, panel.lanes.floor(panel.target, self.cut));
+        }
+        while mask != 0 {
+            let lane = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            let interval = panel.interval(lane, scores);
+            // Comparisons of bounds are written so that NaN is taken.
+            if !(interval.upper < self.cut) && counts(panel.first + lane) {
+                self.enter(panel.first + lane, interval);
             }
         }
     }
 
-    /// Calls `found(source, sim)` for each of the first `limit` source rows whose similarity is above `threshold`, in ascending order.
-    pub(crate) fn above(
-        &self,
-        target: usize,
-        limit: usize,
-        threshold: f32,
-        mut allowed: impl FnMut(usize) -> bool,
-        mut found: impl FnMut(usize, f32),
-    ) {
-        let scores = &self.scores_of(target)[..limit];
-        let cut = cutoff(f64::from(threshold), self.error_of(target));
-        if largest(scores) < cut {
-            return;
-        }
-        for (source, &score) in scores.iter().enumerate() {
-            if score < cut || !allowed(source) {
-                continue;
-            }
-            let sim = self.exact(target, source);
-            if sim > threshold {
-                found(source, sim);
-            }
+    fn enter(&mut self, source: usize, Interval { lower, upper }: Interval) {
+        self.candidates.push(Candidate { source, lower, upper });
+        if self.floors.raise(lower) {
+            self.cut = self.cut.max(self.floors.least());
         }
     }
 
-    /// Merges this tile's source rows into a list of the `most` best (descending, ties by lower index). `spare` is scratch.
-    pub(crate) fn gather(&self, target: usize, most: usize, list: &mut Vec<Best>, spare: &mut Vec<f32>) {
-        let scores = self.scores_of(target);
-        let error = self.error_of(target);
-        let last = if list.len() == most { list[most - 1].sim } else { f32::NEG_INFINITY };
-        let mut cut = cutoff(f64::from(last), error);
-        if largest(scores) < cut {
-            return;
+    fn prune(&mut self) {
+        let cut = self.cut;
+        self.candidates.retain(|candidate| !(candidate.upper < cut));
+    }
+
+    fn settle<G: Goal>(&mut self, goal: &G, state: &mut G::State, target: usize, pairs: &Pairs<'_>) {
+        self.prune();
+        let most = goal.most();
+        if most > 0 && self.candidates.len() > 2 * most {
+            pairs.narrow(target, most, self.cut, &mut self.candidates);
         }
-        if list.len() < most && scores.len() > most {
-            // Until the list is full, the tile's own `most`-th score keeps the first tile from being scored as a whole.
-            spare.clear();
-            spare.extend_from_slice(scores);
-            let (_, nth, _) = spare.select_nth_unstable_by(most - 1, |a, b| b.total_cmp(a));
-            cut = cut.max(cutoff(f64::from(*nth) - error, error));
+        if !self.candidates.is_empty() {
+            goal.settle(state, target, pairs, &self.candidates);
+            self.candidates.clear();
+            self.cut = self.cut.max(goal.floor(state));
         }
-        for (source, &score) in scores.iter().enumerate() {
-            if score < cut {
+    }
+}
+
+/// Searches for every target among the sources, in parallel over targets. `state` has one item a target. No result depends on the size of
+/// tiles or the number of threads.
+pub(crate) fn search<G: Goal>(goal: &G, targets: Rows<'_>, sources: Rows<'_>, state: &mut [G::State]) {
+    if targets.len() == 0 || sources.len() == 0 {
+        return;
+    }
+    let panels = Panels::pack(sources);
+    let pairs = Pairs { targets, sources, bound: ErrorBound::new(targets.dim()) };
+    // Smaller tiles where there would be too few to share out.
+    let share = targets.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(GROUP);
+    let size = share.clamp(4 * GROUP, TARGET_TILE);
+    state.par_chunks_mut(size).enumerate().for_each_init(Vec::new, |hunts, (tile, state)| {
+        search_tile(goal, &pairs, &panels, tile * size, hunts, state);
+    });
+}
+
+fn search_tile<G: Goal>(
+    goal: &G,
+    pairs: &Pairs<'_>,
+    panels: &Panels,
+    first: usize,
+    hunts: &mut Vec<Hunt>,
+    state: &mut [G::State],
+) {
+    hunts.resize_with(state.len().max(hunts.len()), Hunt::default);
+    for (hunt, state) in hunts.iter_mut().zip(state.iter()) {
+        hunt.begin(goal.floor(state), goal.most());
+    }
+    let limits: Vec<usize> =
+        (0..state.len()).map(|row| goal.limit(first + row).min(pairs.sources.len())).collect();
+    let reach = limits.iter().copied().max().unwrap_or(0);
+    let mut scores = [[0.0; LANES]; GROUP];
+    for panel in 0..reach.div_ceil(LANES) {
+        let (lanes, from) = (panels.lanes(panel), panel * LANES);
+        for start in (0..state.len()).step_by(GROUP) {
+            let members = start..(start + GROUP).min(state.len());
+            if limits[members.clone()].iter().all(|&limit| limit <= from) {
                 continue;
             }
-            let index = (self.first_source + source) as u64;
-            if let Some(last) = list.get(most - 1)
-                && {
-                    let ceiling = self.ceiling(target, source);
-                    ceiling < last.sim || (ceiling == last.sim && index > last.index)
+            // Places beyond the last row repeat it; their masks are not looked at.
+            let at = |place: usize| (start + place).min(members.end - 1);
+            let facts = |row: usize| &pairs.targets.facts()[first + row];
+            let group = Group {
+                words: std::array::from_fn(|place| pairs.targets.words(first + at(place))),
+                start: std::array::from_fn(|place| facts(at(place)).start),
+                floor: std::array::from_fn(|place| lanes.floor(facts(at(place)), hunts[at(place)].cut)),
+            };
+            let masks = panels.score(panel, &group, &mut scores);
+            for row in members {
+                let open = limits[row].saturating_sub(from);
+                let mask = masks[row - start] & if open < LANES { (1 << open) - 1 } else { u64::MAX };
+                if mask == 0 {
+                    continue;
                 }
+                let (hunt, state, target) = (&mut hunts[row], &mut state[row], first + row);
+                let seen = PanelOf { panels, lanes, target: facts(row), first: from };
+                hunt.take(mask, &scores[row - start], seen, |source| {
+                    goal.admits(target, source) && !goal.is_outdone(state, target, source, pairs)
+                });
+                if hunt.candidates.len() >= MOST_CANDIDATES + 4 * goal.most() {
+                    hunt.settle(goal, state, target, pairs);
+                }
+            }
+        }
+    }
+    for (row, (hunt, state)) in hunts.iter_mut().zip(state).enumerate() {
+        hunt.settle(goal, state, first + row, pairs);
+    }
+}
+
+/// The most similar source of each target, ties to the lower index.
+pub(crate) struct Largest<L, A, I> {
+    /// How many leading sources a target is compared with.
+    pub limit: L,
+    /// Whether a source may compete for a target.
+    pub admits: A,
+    /// The index by which a source competes.
+    pub index: I,
+}
+
+impl<L, A, I> Goal for Largest<L, A, I>
+where
+    L: Fn(usize) -> usize + Sync,
+    A: Fn(usize, usize) -> bool + Sync,
+    I: Fn(usize) -> u64 + Sync,
+{
+    type State = Best;
+
+    fn most(&self) -> usize {
+        1
+    }
+
+    fn floor(&self, best: &Best) -> f32 {
+        best.sim
+    }
+
+    fn limit(&self, target: usize) -> usize {
+        (self.limit)(target)
+    }
+
+    fn admits(&self, target: usize, source: usize) -> bool {
+        (self.admits)(target, source)
+    }
+
+    fn is_outdone(&self, best: &Best, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
+        best.index != u64::MAX && !best.loses_to(pairs.ceiling(target, source), (self.index)(source))
+    }
+
+    fn settle(&self, best: &mut Best, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
+        for candidate in candidates {
+            let index = (self.index)(candidate.source);
+            let ceiling = pairs.ceiling(target, candidate.source);
+            if candidate.upper < best.sim || ceiling < best.sim || (ceiling == best.sim && index > best.index)
             {
                 continue;
             }
-            let sim = self.exact(target, source);
-            // NaN sorts behind everything, so that a list is always filled.
-            let key = if sim.is_nan() { f32::NEG_INFINITY } else { sim };
-            let place = list.partition_point(|other| !other.loses_to(key, index));
-            if place < most {
-                list.truncate(most - 1);
-                list.insert(place, Best { sim: key, index });
-                if list.len() == most {
-                    cut = cut.max(cutoff(f64::from(list[most - 1].sim), error));
-                }
+            let sim = pairs.exact(target, candidate.source);
+            if best.loses_to(sim, index) {
+                *best = Best { sim, index };
             }
         }
     }
 }
 
-/// The score below which a similarity of `reached` is out of reach, rounded down; `-∞` where the error is not finite.
-fn cutoff(reached: f64, error: f64) -> f32 {
-    let cut = ((reached - error) as f32).next_down();
-    if cut.is_nan() { f32::NEG_INFINITY } else { cut }
+/// The `most` most similar sources of each target, descending, ties by lower index.
+pub(crate) struct Several {
+    pub most: usize,
 }
 
-/// Scores every target against every source, tile by tile, in parallel over targets. `state` has one item a target; `visit` sees the tiles of one target tile in ascending order of sources. `reach(first, end)` says how
-/// many leading sources the targets `first..end` need at all.
-pub(crate) fn for_tiles<S: Send>(
-    targets: Panel<'_>,
-    sources: Panel<'_>,
-    state: &mut [S],
-    reach: impl Fn(usize, usize) -> usize + Sync,
-    visit: impl Fn(&Tile<'_>, usize, &mut [S]) + Sync,
-) {
-    let bound = ErrorBound::new(targets.dim);
-    let longest: Vec<f64> = (0..sources.len())
-        .step_by(SOURCE_TILE)
-        .map(|start| sources.part(start, (start + SOURCE_TILE).min(sources.len())).longest())
-        .collect();
-    // Smaller tiles where there would be too few to share out. No result depends on them.
-    let share = targets.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(32);
-    let target_tile = share.clamp(64, TARGET_TILE);
-    state.par_chunks_mut(target_tile).enumerate().for_each_init(
-        Vec::new,
-        |scores: &mut Vec<f32>, (tile, state)| {
-            let first = tile * target_tile;
-            let end = (first + target_tile).min(targets.len());
-            let part = targets.part(first, end);
-            let reach = reach(first, end).min(sources.len());
-            for start in (0..reach).step_by(SOURCE_TILE) {
-                let stop = (start + SOURCE_TILE).min(reach);
-                let size = (end - first) * (stop - start);
-                if scores.len() < size {
-                    scores.resize(size, 0.0);
-                }
-                let source_part = sources.part(start, stop);
-                propose(part.rows, source_part.rows, targets.dim, &mut scores[..size]);
-                let tile = Tile {
-                    targets: part,
-                    sources: source_part,
-                    first_source: start,
-                    scores: &scores[..size],
-                    bound,
-                    longest_source: longest[start / SOURCE_TILE],
-                };
-                visit(&tile, first, state);
+impl Goal for Several {
+    type State = Vec<Best>;
+
+    fn most(&self) -> usize {
+        self.most
+    }
+
+    fn floor(&self, list: &Vec<Best>) -> f32 {
+        list.get(self.most - 1).map_or(f32::NEG_INFINITY, |last| last.sim)
+    }
+
+    fn limit(&self, _: usize) -> usize {
+        usize::MAX
+    }
+
+    fn admits(&self, _: usize, _: usize) -> bool {
+        true
+    }
+
+    fn is_outdone(&self, list: &Vec<Best>, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
+        let last = list.get(self.most - 1);
+        last.is_some_and(|last| !last.loses_to(pairs.ceiling(target, source), source as u64))
+    }
+
+    fn settle(&self, list: &mut Vec<Best>, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
+        for candidate in candidates {
+            let index = candidate.source as u64;
+            if candidate.upper < self.floor(list) || self.is_outdone(list, target, candidate.source, pairs) {
+                continue;
             }
-        },
-    );
+            let sim = pairs.exact(target, candidate.source);
+            // NaN sorts behind everything, so that a list is always filled.
+            let key = if sim.is_nan() { f32::NEG_INFINITY } else { sim };
+            let place = list.partition_point(|other| !other.loses_to(key, index));
+            if place < self.most {
+                list.truncate(self.most - 1);
+                list.insert(place, Best { sim: key, index });
+            }
+        }
+    }
+}
+
+/// All sources above a threshold, ascending, with their similarity.
+pub(crate) struct Above<L, A> {
+    pub threshold: f32,
+    /// How many leading sources a target is compared with.
+    pub limit: L,
+    /// Whether a pair counts.
+    pub admits: A,
+}
+
+impl<L, A> Goal for Above<L, A>
+where
+    L: Fn(usize) -> usize + Sync,
+    A: Fn(usize, usize) -> bool + Sync,
+{
+    type State = Vec<(u32, f32)>;
+
+    fn most(&self) -> usize {
+        0
+    }
+
+    fn floor(&self, _: &Self::State) -> f32 {
+        self.threshold
+    }
+
+    fn limit(&self, target: usize) -> usize {
+        (self.limit)(target)
+    }
+
+    fn admits(&self, target: usize, source: usize) -> bool {
+        (self.admits)(target, source)
+    }
+
+    fn settle(&self, found: &mut Self::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
+        for candidate in candidates {
+            let sim = pairs.exact(target, candidate.source);
+            if sim > self.threshold {
+                found.push((candidate.source as u32, sim));
+            }
+        }
+    }
 }

@@ -4,8 +4,8 @@
 //! which pairs are reported from machine to machine.
 use super::PairsError;
 use crate::{
+    propose::{Codes, Kernel, Rows},
     rows::RowSource,
-    scan::{Panel, squares},
 };
 
 /// Source rows whose pairs [`super::pairs_above`] reports together.
@@ -21,9 +21,9 @@ pub(super) fn block_rows(dim: usize) -> usize {
 
 /// A block of target rows and a block of source rows that stand before it, or are it (the diagonal).
 pub(super) struct BlockPair<'a> {
-    pub targets: Panel<'a>,
+    pub targets: Rows<'a>,
     pub first_target: usize,
-    pub sources: Panel<'a>,
+    pub sources: Rows<'a>,
     pub first_source: usize,
 }
 
@@ -32,9 +32,9 @@ impl BlockPair<'_> {
         self.first_target == self.first_source
     }
 
-    /// How many of the `width` source rows from `start` on (in the block) stand before the target row (in its block).
-    pub(super) fn limit(&self, target: usize, start: usize, width: usize) -> usize {
-        if self.is_diagonal() { target.saturating_sub(start).min(width) } else { width }
+    /// How many of the source rows from `start` on (in the block) stand before the target row (in its block).
+    pub(super) fn limit(&self, target: usize, start: usize) -> usize {
+        if self.is_diagonal() { target.saturating_sub(start) } else { usize::MAX }
     }
 }
 
@@ -42,7 +42,7 @@ impl BlockPair<'_> {
 #[derive(Default)]
 struct Block {
     buffer: Vec<f32>,
-    squares: Vec<f64>,
+    codes: Codes,
     start: usize,
 }
 
@@ -51,22 +51,22 @@ impl Block {
         let dim = source.dim();
         self.start = start;
         if let Some(rows) = source.as_slice() {
-            self.squares = squares(&rows[start * dim..end * dim], dim);
+            self.codes.fill(Kernel::best(), &rows[start * dim..end * dim], dim);
             return Ok(());
         }
         self.buffer.resize((end - start) * dim, 0.0);
         source.read(start, &mut self.buffer).map_err(|error| PairsError::Source { start, end, error })?;
-        self.squares = squares(&self.buffer, dim);
+        self.codes.fill(Kernel::best(), &self.buffer, dim);
         Ok(())
     }
 
-    fn panel<'a>(&'a self, source: &'a dyn RowSource) -> Panel<'a> {
+    fn rows<'a>(&'a self, source: &'a dyn RowSource) -> Rows<'a> {
         let dim = source.dim();
         let rows = match source.as_slice() {
-            Some(rows) => &rows[self.start * dim..(self.start + self.squares.len()) * dim],
+            Some(rows) => &rows[self.start * dim..(self.start + self.codes.len()) * dim],
             None => &self.buffer[..],
         };
-        Panel { rows, squares: &self.squares, dim }
+        self.codes.of(rows)
     }
 }
 
@@ -94,9 +94,9 @@ pub(super) fn for_block_pairs(
                     scope.spawn(|_| read = next.load(source, following, following + size));
                 }
                 visit(BlockPair {
-                    targets: targets.panel(source),
+                    targets: targets.rows(source),
                     first_target,
-                    sources: current.panel(source),
+                    sources: current.rows(source),
                     first_source,
                 });
             });
@@ -104,9 +104,9 @@ pub(super) fn for_block_pairs(
             std::mem::swap(&mut current, &mut next);
         }
         visit(BlockPair {
-            targets: targets.panel(source),
+            targets: targets.rows(source),
             first_target,
-            sources: targets.panel(source),
+            sources: targets.rows(source),
             first_source: first_target,
         });
     }

@@ -1,7 +1,8 @@
 //! The largest earlier similarity of a few query rows among all rows, to estimate what a search inside cells has missed.
 use crate::{
+    propose::Codes,
     rows::row_count,
-    scan::{Best, Panel, for_tiles, squares},
+    scan::{Best, Largest, search},
 };
 
 /// For one query: its largest similarity to an earlier-ranked row so far, and the rank of that row (the lowest that reaches it).
@@ -36,24 +37,17 @@ pub fn earlier_max_of(
     let dim = queries.len() / query_rank.len();
     assert_eq!(row_count(queries, dim), query_rank.len(), "one rank a query");
     assert_eq!(row_count(block, dim), block_rank.len(), "one rank a row of the block");
-    let (query_squares, block_squares) = (squares(queries, dim), squares(block, dim));
+    let (query_codes, block_codes) = (Codes::new(queries, dim), Codes::new(block, dim));
     let mut running: Vec<Best> = best
         .iter()
         .map(|b| if b.of_rank == u64::MAX { Best::NONE } else { Best { sim: b.sim, index: b.of_rank } })
         .collect();
-    for_tiles(
-        Panel { rows: queries, squares: &query_squares, dim },
-        Panel { rows: block, squares: &block_squares, dim },
-        &mut running,
-        |_, _| usize::MAX,
-        |tile, first, running| {
-            for (target, best) in running.iter_mut().enumerate() {
-                let rank = |source: usize| block_rank[tile.first_source + source];
-                let earlier = |source: usize| rank(source) < query_rank[first + target];
-                tile.compete(target, tile.sources.len(), best, rank, Some(&earlier));
-            }
-        },
-    );
+    let goal = Largest {
+        limit: |_| usize::MAX,
+        admits: |query: usize, row: usize| block_rank[row] < query_rank[query],
+        index: |row: usize| block_rank[row],
+    };
+    search(&goal, query_codes.of(queries), block_codes.of(block), &mut running);
     for (best, running) in best.iter_mut().zip(running) {
         if running.index != u64::MAX {
             *best = Earlier64 { sim: running.sim, of_rank: running.index };

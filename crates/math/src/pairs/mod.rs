@@ -9,7 +9,7 @@ mod tests;
 
 use crate::{
     rows::{RowSource, SourceError},
-    scan::{Best, for_tiles},
+    scan::{Above, Best, Largest, search},
 };
 use blocks::{BlockPair, block_rows, for_block_pairs};
 pub use brute::{Earlier64, earlier_max_of};
@@ -115,25 +115,17 @@ fn earlier_max_in_blocks(
 }
 
 fn compete(pair: &BlockPair<'_>, visitor: Option<&[bool]>, best: &mut [Best]) {
-    for_tiles(
-        pair.targets,
-        pair.sources,
-        best,
-        |_, end| if pair.is_diagonal() { end } else { usize::MAX },
-        |tile, first, best| {
-            for (target, best) in best.iter_mut().enumerate() {
-                let limit = pair.limit(first + target, tile.first_source, tile.sources.len());
-                let place = |source: usize| pair.first_source + tile.first_source + source;
-                let index = |source: usize| place(source) as u64;
-                match visitor {
-                    Some(visitor) if visitor[pair.first_target + first + target] => {
-                        tile.compete(target, limit, best, index, Some(&|source| !visitor[place(source)]));
-                    }
-                    _ => tile.compete(target, limit, best, index, None),
-                }
-            }
-        },
-    );
+    let goal = Largest {
+        limit: |target| pair.limit(target, 0),
+        admits: |target, source| is_compared(visitor, pair.first_target + target, pair.first_source + source),
+        index: |source| (pair.first_source + source) as u64,
+    };
+    search(&goal, pair.targets, pair.sources, best);
+}
+
+/// Whether the pair of two rows of the scan counts: not both are visitors.
+fn is_compared(visitor: Option<&[bool]>, target: usize, source: usize) -> bool {
+    visitor.is_none_or(|visitor| !(visitor[target] && visitor[source]))
 }
 
 /// Calls `sink(i, j, sim)` for every pair of rows `i < j` with `sim > threshold` (strictly; NaN never), but for pairs of two visitors (see
@@ -169,7 +161,7 @@ fn pairs_above_in_blocks(
             for (target, list) in found.iter_mut().enumerate() {
                 let j = (pair.first_target + target) as u32;
                 for (i, sim) in list.drain(..) {
-                    sink(i, j, sim);
+                    sink((pair.first_source + start) as u32 + i, j, sim);
                 }
             }
         }
@@ -183,24 +175,13 @@ fn gather(
     threshold: f32,
     found: &mut [Vec<(u32, f32)>],
 ) {
-    for_tiles(
-        pair.targets,
-        pair.sources.part(start, end),
-        found,
-        |_, last| if pair.is_diagonal() { last.saturating_sub(start) } else { usize::MAX },
-        |tile, first, found| {
-            for (target, found) in found.iter_mut().enumerate() {
-                let limit = pair.limit(first + target, start + tile.first_source, tile.sources.len());
-                let place = |source: usize| pair.first_source + start + tile.first_source + source;
-                let visits = visitor.is_some_and(|visitor| visitor[pair.first_target + first + target]);
-                let allowed =
-                    |source: usize| !visits || visitor.is_none_or(|visitor| !visitor[place(source)]);
-                tile.above(target, limit, threshold, allowed, |source, sim| {
-                    found.push((place(source) as u32, sim));
-                });
-            }
-        },
-    );
+    let first = pair.first_source + start;
+    let goal = Above {
+        threshold,
+        limit: |target| pair.limit(target, start),
+        admits: |target, source| is_compared(visitor, pair.first_target + target, first + source),
+    };
+    search(&goal, pair.targets, pair.sources.part(start, end), found);
 }
 
 fn check(source: &dyn RowSource, visitor: Option<&[bool]>) -> Result<(), PairsError> {

@@ -1,0 +1,258 @@
+//! Rows as whole numbers times a scale, and what that leaves out.
+//!
+//! With `x̂ = scale · codes` for a row `x`, and the same for `y`, `x·y − x̂·ŷ = (x − x̂)·y + x̂·(y − ŷ)`, so by Cauchy-Schwarz
+//! `|x·y − x̂·ŷ| ≤ ‖x − x̂‖‖y‖ + ‖x̂‖‖y − ŷ‖`. The four lengths are stored per row and rounded up. `x̂·ŷ` itself is an exact integer times two scales:
+//! its conversion to `f32`, the products, the comparison and the rounding of the similarity are each within a few 2⁻²⁴ of
+//! `‖x̂‖‖ŷ‖` or of the bound, which [`SLOP`] covers more than tenfold.
+use super::{Kernel, LANES};
+use crate::rows::{dot, row_count};
+use gemm_common::pulp::{Arch, NullaryFnOnce};
+use rayon::prelude::*;
+
+/// Relative room for all rounding in `f32`.
+const SLOP: f32 = 1e-5;
+/// Relative room for sums of at most 65,536 squares in 64 lanes of `f32`.
+const SUMS: f32 = 2e-4;
+/// Squared lengths of rows that are coded. Outside (and for NaN) nothing is ruled out, so that no product or scale leaves the normal range.
+const CODED_SQUARES: std::ops::Range<f64> = 1e-20..1e20;
+/// Longer rows are not coded: their integer sums would not fit.
+const LONGEST_ROW: usize = 1 << 16;
+
+/// What the bounds need to know of a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Facts {
+    /// Squared length, by [`dot`].
+    pub square: f64,
+    /// The value of one step; 0 where all codes are 0.
+    pub scale: f32,
+    /// Length of the row, at least; `∞` where it is not coded.
+    pub length: f32,
+    /// Length of what the codes stand for, at least.
+    pub coded: f32,
+    /// Length of the difference between row and codes, at least; `∞` where the row is not coded.
+    pub error: f32,
+    /// Where integer sums of this target row start, so that the shift of the sources cancels out.
+    pub start: i32,
+}
+
+impl Facts {
+    /// The error that counts where the row is a source, with room for rounding.
+    pub(super) fn error_as_source(&self) -> f32 {
+        (self.error + SLOP * self.coded) * (1.0 + SLOP)
+    }
+}
+
+/// Codes of a block of rows. The buffers can be filled again.
+#[derive(Debug, Default)]
+pub(crate) struct Codes {
+    words: Vec<u32>,
+    facts: Vec<Facts>,
+    depth: usize,
+    kernel: Option<Kernel>,
+}
+
+impl Codes {
+    /// The codes of `[n, dim]` rows for the best kernel, in parallel.
+    pub(crate) fn new(rows: &[f32], dim: usize) -> Self {
+        let mut codes = Self::default();
+        codes.fill(Kernel::best(), rows, dim);
+        codes
+    }
+
+    pub(crate) fn fill(&mut self, kernel: Kernel, rows: &[f32], dim: usize) {
+        let n = row_count(rows, dim);
+        let per_word = kernel.codes_per_word();
+        let levels = if dim > LONGEST_ROW { 0 } else { kernel.levels(dim) };
+        self.kernel = Some(kernel);
+        self.depth = dim.div_ceil(per_word);
+        self.words.resize(n * self.depth, 0);
+        self.facts.clear();
+        let words = self.words.par_chunks_exact_mut(self.depth);
+        let encoded = rows.par_chunks_exact(dim).zip(words).with_min_len(LANES).map(|(row, words)| {
+            if per_word == 4 {
+                encode::<i8>(kernel, row, bytemuck::cast_slice_mut(words), levels)
+            } else {
+                encode::<i16>(kernel, row, bytemuck::cast_slice_mut(words), levels)
+            }
+        });
+        encoded.collect_into_vec(&mut self.facts);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    /// The codes beside the rows that they were made of.
+    pub(crate) fn of<'a>(&'a self, rows: &'a [f32]) -> Rows<'a> {
+        let dim = rows.len().checked_div(self.facts.len()).unwrap_or(0);
+        let kernel = self.kernel.unwrap_or(Kernel::Portable);
+        Rows { rows, dim, words: &self.words, depth: self.depth, facts: &self.facts, kernel }
+    }
+}
+
+/// A block of rows with their codes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    rows: &'a [f32],
+    dim: usize,
+    words: &'a [u32],
+    depth: usize,
+    facts: &'a [Facts],
+    kernel: Kernel,
+}
+
+impl<'a> Rows<'a> {
+    pub(crate) fn len(&self) -> usize {
+        self.facts.len()
+    }
+
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
+        &self.rows[row * self.dim..(row + 1) * self.dim]
+    }
+
+    pub(crate) fn facts(&self) -> &'a [Facts] {
+        self.facts
+    }
+
+    /// The code words of a row.
+    pub(crate) fn words(&self, row: usize) -> &'a [u32] {
+        &self.words[row * self.depth..(row + 1) * self.depth]
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    pub(super) fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// The sub-block of rows `start..end`.
+    pub(crate) fn part(&self, start: usize, end: usize) -> Self {
+        Self {
+            rows: &self.rows[start * self.dim..end * self.dim],
+            words: &self.words[start * self.depth..end * self.depth],
+            facts: &self.facts[start..end],
+            ..*self
+        }
+    }
+}
+
+/// A type of code.
+pub(super) trait Code: Copy + Default + Send {
+    /// What sources are shifted by.
+    const SHIFT: i32;
+    /// The code, which fits.
+    fn new(steps: i32) -> Self;
+    /// [`encode_plain`], or the same in the kernel's instructions.
+    fn encode(_: Kernel, row: &[f32], codes: &mut [Self], levels: i32) -> (f32, Encoded) {
+        encode_plain(row, codes, levels)
+    }
+}
+
+impl Code for i8 {
+    const SHIFT: i32 = 128;
+
+    fn new(steps: i32) -> Self {
+        steps as i8
+    }
+
+    fn encode(kernel: Kernel, row: &[f32], codes: &mut [Self], levels: i32) -> (f32, Encoded) {
+        match kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => super::x86::encode(row, codes, levels),
+            _ => encode_plain(row, codes, levels),
+        }
+    }
+}
+
+impl Code for i16 {
+    const SHIFT: i32 = 0;
+
+    fn new(steps: i32) -> Self {
+        steps as i16
+    }
+}
+
+/// Rounds a row to multiples of a step of its own; `codes` may be longer than the row (then zero).
+fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) -> Facts {
+    let square = dot(row, row);
+    codes[row.len()..].fill(C::default());
+    if levels == 0 || !CODED_SQUARES.contains(&square) {
+        codes.fill(C::default());
+        let unknown = if square == 0.0 { 0.0 } else { f32::INFINITY };
+        return Facts { square, scale: 0.0, length: unknown, coded: 0.0, error: unknown, start: 0 };
+    }
+    // All values are finite, for their squares add up to a finite number.
+    let (step, found) = C::encode(kernel, row, &mut codes[..row.len()], levels);
+    Facts {
+        square,
+        scale: step,
+        length: square.sqrt() as f32 * (1.0 + SLOP),
+        coded: step * found.squares.sqrt() * (1.0 + SUMS),
+        error: found.error.sqrt() * (1.0 + SUMS),
+        start: -C::SHIFT * found.sum,
+    }
+}
+
+/// A step of at least `least`, with 12 significant bits: its products with codes of at most 12 bits are exact in `f32`.
+pub(super) fn step_of(least: f32) -> f32 {
+    f32::from_bits((least.to_bits() + 0xfff) & !0xfff)
+}
+
+/// Adding 1.5 · 2²³ rounds to whole steps in one addition, and leaves them in the low bits.
+pub(super) const MAGIC: f32 = (3u32 << 22) as f32;
+
+/// Sums over a row: of its codes, of their squares, and of the squared errors.
+#[derive(Debug, PartialEq)]
+pub(super) struct Encoded {
+    pub sum: i32,
+    pub squares: f32,
+    pub error: f32,
+}
+
+impl Encoded {
+    /// From the sums of 64 lanes, value `i` having gone to lane `i mod 64`.
+    pub(super) fn of(sum: [i32; LANES], squares: [f32; LANES], error: [f32; LANES]) -> Self {
+        Self { sum: sum.iter().sum(), squares: squares.iter().sum(), error: error.iter().sum() }
+    }
+}
+
+/// The codes of a row of finite values that are not all zero, and the step: the plain twin of [`super::x86`]'s.
+pub(super) fn encode_plain<C: Code>(row: &[f32], codes: &mut [C], levels: i32) -> (f32, Encoded) {
+    let largest = row.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+    let step = step_of(largest / levels as f32);
+    (step, Arch::new().dispatch(Encode { row, codes, step }))
+}
+
+struct Encode<'a, C> {
+    row: &'a [f32],
+    codes: &'a mut [C],
+    step: f32,
+}
+
+impl<C: Code> NullaryFnOnce for Encode<'_, C> {
+    type Output = Encoded;
+
+    #[inline(always)]
+    fn call(self) -> Encoded {
+        let inverse = 1.0 / self.step;
+        let (mut sum, mut squares, mut error) = ([0i32; LANES], [0f32; LANES], [0f32; LANES]);
+        for (values, codes) in self.row.chunks(LANES).zip(self.codes.chunks_mut(LANES)) {
+            for (lane, (value, code)) in values.iter().zip(codes).enumerate() {
+                let shifted = value * inverse + MAGIC;
+                let steps = shifted - MAGIC;
+                let rest = value - steps * self.step;
+                *code = C::new(shifted.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed());
+                sum[lane] += steps as i32;
+                squares[lane] += steps * steps;
+                error[lane] += rest * rest;
+            }
+        }
+        Encoded::of(sum, squares, error)
+    }
+}

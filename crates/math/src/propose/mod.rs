@@ -1,0 +1,221 @@
+//! Proposals: rows as whole numbers, scored by integer dot products, with a bound that holds for each pair.
+//!
+//! Scores are never results. A caller keeps the pairs whose upper bound reaches what is known, and scores those in `f64`. The kernel
+//! compares while the sums are still in registers: it writes nothing for a row of which no score is high enough, so the table of all scores
+//! never exists.
+//!
+//! The decision to question: eight bits (AVX-512 VNNI: 64 products per instruction, four times `f32`) although bf16 would be
+//! closer. The bound is a worst case and about 0.02 for unit rows in both signs, which leaves a handful of candidates per row; scoring
+//! these again costs less than bf16's twice as many instructions for all. Without VNNI, pairs of 12-bit codes take its place.
+mod codes;
+mod portable;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use codes::{Codes, Facts, Rows};
+use rayon::prelude::*;
+use std::sync::OnceLock;
+
+/// Source rows of one panel: four 512-bit registers of 32-bit sums.
+pub(crate) const LANES: usize = 64;
+/// Target rows that pass a panel together: with four registers each, 24 sums of 32 registers.
+pub(crate) const GROUP: usize = 6;
+
+/// The instructions that score codes, and with them the shape of the codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernel {
+    /// Loops that the compiler vectorises; two 16-bit codes a word.
+    Portable,
+    /// AVX2 `vpmaddwd`; two 16-bit codes a word.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 VNNI `vpdpbusd`; four 8-bit codes a word.
+    #[cfg(target_arch = "x86_64")]
+    Vnni,
+}
+
+impl Kernel {
+    /// The fastest kernel that `CRIBBLE_KERNEL` (`avx2` or `portable`) allows. Settled once in a process.
+    pub(crate) fn best() -> Self {
+        static BEST: OnceLock<Kernel> = OnceLock::new();
+        *BEST.get_or_init(|| {
+            let limit = std::env::var("CRIBBLE_KERNEL").unwrap_or_default();
+            let allowed = |kernel: &Self| match limit.as_str() {
+                "portable" => *kernel == Self::Portable,
+                #[cfg(target_arch = "x86_64")]
+                "avx2" => *kernel != Self::Vnni,
+                _ => true,
+            };
+            Self::available().into_iter().find(allowed).unwrap_or(Self::Portable)
+        })
+    }
+
+    /// Every kernel that this processor has, fastest first.
+    pub(crate) fn available() -> Vec<Self> {
+        let mut kernels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+                kernels.push(Self::Vnni);
+            }
+            if is_x86_feature_detected!("avx2") {
+                kernels.push(Self::Avx2);
+            }
+        }
+        kernels.push(Self::Portable);
+        kernels
+    }
+
+    /// Codes in one 32-bit word.
+    fn codes_per_word(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => 4,
+            _ => 2,
+        }
+    }
+
+    /// The largest code for rows of `dim` values: what the word holds, and what keeps a sum of `dim` products below 2³⁰.
+    fn levels(self, dim: usize) -> i32 {
+        let fits = ((1u64 << 30) as f64 / dim as f64).sqrt() as i32;
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => fits.min(127),
+            _ => fits.min(2047),
+        }
+    }
+}
+
+/// 64 bytes that start a cache line: loads of whole registers never straddle two.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// What the bounds need of the sources of one panel, a lane each; lanes beyond the last source are zero.
+pub(crate) struct Lanes {
+    scale: [f32; LANES],
+    length: [f32; LANES],
+    error: [f32; LANES],
+    longest: f32,
+    worst: f32,
+}
+
+/// A score with its bounds: the similarity lies between them, or is NaN.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Interval {
+    pub lower: f32,
+    pub upper: f32,
+}
+
+impl Lanes {
+    fn of(facts: &[Facts]) -> Self {
+        let mut lanes =
+            Self { scale: [0.0; LANES], length: [0.0; LANES], error: [0.0; LANES], longest: 0.0, worst: 0.0 };
+        for (lane, facts) in facts.iter().enumerate() {
+            lanes.scale[lane] = facts.scale;
+            lanes.length[lane] = facts.length;
+            lanes.error[lane] = facts.error_as_source();
+            lanes.longest = lanes.longest.max(facts.length);
+            lanes.worst = lanes.worst.max(facts.error_as_source());
+        }
+        lanes
+    }
+
+    /// The score below which no source of the panel can reach a similarity of `cut`. NaN or `-∞` rule nothing out.
+    pub(crate) fn floor(&self, target: &Facts, cut: f32) -> f32 {
+        if target.scale == 0.0 {
+            return f32::NEG_INFINITY;
+        }
+        let error = f64::from(target.error) * f64::from(self.longest)
+            + f64::from(target.coded) * f64::from(self.worst);
+        (((f64::from(cut) - error) / f64::from(target.scale)) as f32).next_down()
+    }
+
+    /// The bounds of the similarity of a target and the source in a lane, from its score.
+    pub(crate) fn interval(&self, target: &Facts, lane: usize, score: f32) -> Interval {
+        let value = score * target.scale;
+        let error = target.error * self.length[lane] + target.coded * self.error[lane];
+        Interval { lower: value - error, upper: value + error }
+    }
+}
+
+/// Source rows, packed for the kernel: panels of [`LANES`] rows, word by word.
+pub(crate) struct Panels {
+    kernel: Kernel,
+    depth: usize,
+    words: Vec<Line>,
+    lanes: Vec<Lanes>,
+}
+
+/// Up to [`GROUP`] target rows on their way past a panel; unused places repeat a row.
+pub(crate) struct Group<'a> {
+    pub words: [&'a [u32]; GROUP],
+    /// Where each row's integer sums start, see [`Facts::start`].
+    pub start: [i32; GROUP],
+    /// The scores below which nothing is reported.
+    pub floor: [f32; GROUP],
+}
+
+/// Scores of a group. Only rows with a bit in their mask have been written.
+pub(crate) type Scores = [[f32; LANES]; GROUP];
+
+impl Panels {
+    /// Packs all rows, in parallel.
+    pub(crate) fn pack(rows: Rows<'_>) -> Self {
+        let (kernel, depth) = (rows.kernel(), rows.depth());
+        let count = rows.len().div_ceil(LANES);
+        let mut words = vec![Line([0; 16]); count * depth * (LANES / 16)];
+        // `vpdpbusd` multiplies signed by unsigned: sources are shifted by 128, and sums start at what that adds too much.
+        let shift = if kernel.codes_per_word() == 4 { 0x8080_8080 } else { 0 };
+        let facts = rows.facts().par_chunks(LANES);
+        let packed = words.par_chunks_mut((depth * (LANES / 16)).max(1)).zip(facts.clone()).enumerate();
+        packed.with_min_len(2).for_each(|(panel, (words, facts))| {
+            let words: &mut [u32] = bytemuck::cast_slice_mut(words);
+            for lane in 0..facts.len() {
+                for (place, word) in rows.words(panel * LANES + lane).iter().enumerate() {
+                    words[place * LANES + lane] = word ^ shift;
+                }
+            }
+        });
+        Self { kernel, depth, words, lanes: facts.map(Lanes::of).collect() }
+    }
+
+    pub(crate) fn lanes(&self, panel: usize) -> &Lanes {
+        &self.lanes[panel]
+    }
+
+    /// Scores a group against a panel. A score is the integer dot product of the codes times the source's scale. Each returned mask
+    /// has the lanes whose score is **not below** the row's floor; `scores` holds the rows whose mask is not 0.
+    pub(crate) fn score(&self, panel: usize, group: &Group<'_>, scores: &mut Scores) -> [u64; GROUP] {
+        let words: &[u32] = bytemuck::cast_slice(&self.words);
+        let words = &words[panel * self.depth * LANES..(panel + 1) * self.depth * LANES];
+        let scale = &self.lanes[panel].scale;
+        match self.kernel {
+            Kernel::Portable => portable::score(words, scale, group, scores),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => x86::score_avx2(words, scale, group, scores),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => x86::score_vnni(words, scale, group, scores),
+        }
+    }
+
+    /// The lanes of a mask whose score is not below a floor.
+    pub(crate) fn passing(&self, mask: u64, scores: &[f32; LANES], floor: f32) -> u64 {
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => x86::passing(mask, scores, floor),
+            _ => portable::passing(mask, scores, floor),
+        }
+    }
+
+    /// The lane of the largest score among those of a mask that is not 0.
+    pub(crate) fn strongest(&self, mask: u64, scores: &[f32; LANES]) -> usize {
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => x86::strongest(mask, scores),
+            _ => portable::strongest(mask, scores),
+        }
+    }
+}
