@@ -26,7 +26,7 @@ impl Blob {
     /// Opens a file on disk.
     ///
     /// # Errors
-    /// [`ModelError::Io`] where it cannot be opened or is no regular file.
+    /// [`crate::ModelError::Io`] where it cannot be opened or is no regular file.
     pub fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(io(path))?;
         let found = file.metadata().map_err(io(path))?;
@@ -59,7 +59,7 @@ impl Blob {
     /// Fills `into` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// [`ModelError::Io`] where the file fails or ends before.
+    /// [`crate::ModelError::Io`] where the file fails or ends before.
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<()> {
         let read = match &self.held {
             Held::File(file) => file.read_exact_at(into, offset),
@@ -75,7 +75,7 @@ impl Blob {
     /// The BLAKE3 hash of all bytes.
     ///
     /// # Errors
-    /// [`ModelError::Io`] where the file cannot be read.
+    /// [`crate::ModelError::Io`] where the file cannot be read.
     pub fn blake3(&self) -> Result<blake3::Hash> {
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; (1 << 20).min(self.len as usize)];
