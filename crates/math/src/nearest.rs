@@ -1,10 +1,9 @@
 //! The nearest centroids of rows, exactly: the largest similarities, ties to the lower index.
 use crate::{
     propose::{Codes, Rows},
-    rows::{row_count, similarity},
-    scan::{Best, Largest, Several, search},
+    rows::row_count,
+    scan::{Best, Largest, Several, Sources, search},
 };
-use rayon::prelude::*;
 
 /// For each row of `rows` (`[n, dim]`) the centroid (`[k, dim]`) of largest similarity, ties to the lower index, into `labels` and the
 /// similarity into `sims` (`n` each). Exact: equal to scoring all pairs with [`crate::rows::similarity`]. A row whose similarities are all NaN
@@ -19,34 +18,15 @@ pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], 
     let k = row_count(centroids, dim);
     assert!(k > 0 && u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
     let codes = Codes::new(rows, dim);
-    nearest_of(codes.of(rows), centroids, None, labels, sims);
+    nearest_of(codes.of(rows), centroids, labels, sims);
 }
 
-/// As [`nearest`], for rows whose codes are there already. `former` holds a label for each row that is likely to be right, or a number
-/// beyond the centroids: it only saves work.
-pub(crate) fn nearest_of(
-    rows: Rows<'_>,
-    centroids: &[f32],
-    former: Option<&[u32]>,
-    labels: &mut [u32],
-    sims: &mut [f32],
-) {
-    let dim = rows.dim();
-    let centroid_codes = Codes::new(centroids, dim);
-    let k = centroid_codes.len();
+/// As [`nearest`], for rows whose codes are there already.
+pub(crate) fn nearest_of(rows: Rows<'_>, centroids: &[f32], labels: &mut [u32], sims: &mut [f32]) {
+    let codes = Codes::new(centroids, rows.dim());
     let mut best = vec![Best::NONE; rows.len()];
-    if let Some(former) = former {
-        best.par_iter_mut().zip(former).enumerate().with_min_len(64).for_each(|(row, (best, &label))| {
-            if let Some(centroid) = centroids.chunks_exact(dim).nth(label as usize) {
-                let sim = similarity(rows.row(row), centroid);
-                if best.loses_to(sim, u64::from(label)) {
-                    *best = Best { sim, index: u64::from(label) };
-                }
-            }
-        });
-    }
-    let goal = Largest { limit: |_| k, admits: |_, _| true, index: |source| source as u64 };
-    search(&goal, rows, centroid_codes.of(centroids), &mut best);
+    let goal = Largest { limit: |_| usize::MAX, admits: |_, _| true, index: |source| source as u64 };
+    search(&goal, rows, &Sources::new(codes.of(centroids)), &mut best);
     for ((best, label), sim) in best.iter().zip(labels).zip(sims) {
         let found = best.index != u64::MAX;
         *label = if found { best.index as u32 } else { 0 };
@@ -75,7 +55,7 @@ pub fn nearest_many(
     assert!(u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
     let (row_codes, centroid_codes) = (Codes::new(rows, dim), Codes::new(centroids, dim));
     let mut lists = vec![Vec::<Best>::with_capacity(p); n];
-    search(&Several { most: p }, row_codes.of(rows), centroid_codes.of(centroids), &mut lists);
+    search(&Several { most: p }, row_codes.of(rows), &Sources::new(centroid_codes.of(centroids)), &mut lists);
     for ((list, labels), sims) in lists.iter().zip(labels.chunks_exact_mut(p)).zip(sims.chunks_exact_mut(p)) {
         for ((best, label), sim) in list.iter().zip(labels).zip(sims) {
             *label = best.index as u32;

@@ -4,7 +4,7 @@
 //! high as it gets; a row that has collected about [`MOST_CANDIDATES`] is settled at once. So the memory stays one tile, whatever the number of rows or
 //! of exact ties.
 use crate::{
-    propose::{Facts, GROUP, Group, Interval, LANES, Lanes, Panels, Rows},
+    propose::{Facts, GROUP, Group, Interval, LANES, Lanes, Panels, Rows, Scores},
     rows::similarity,
     single::{ErrorBound, dot_single},
 };
@@ -57,8 +57,32 @@ pub(crate) trait Goal: Sync {
     fn is_outdone(&self, _: &Self::State, _target: usize, _source: usize, _: &Pairs<'_>) -> bool {
         false
     }
+    /// The source that a target knows already and need not meet again.
+    fn known(&self, _: &Self::State) -> Option<usize> {
+        None
+    }
+    /// Sees a target before its search, while its row is read anyway.
+    fn begin(&self, _: &mut Self::State, _target: usize, _: &Pairs<'_>) {}
+    /// Whether no source of a panel (of [`LANES`] sources) can reach `cut`, from what an earlier search has left.
+    fn skips(&self, _: &mut Self::State, _target: usize, _panel: usize, _cut: f32, _: &Pairs<'_>) -> bool {
+        false
+    }
+    /// Is told that no similarity with the sources of a panel, but for the known one, is above `ceiling`.
+    fn passed(&self, _: &mut Self::State, _panel: usize, _ceiling: f32) {}
     /// Scores the candidates exactly.
     fn settle(&self, state: &mut Self::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]);
+}
+
+/// Source rows, packed for the kernel.
+pub(crate) struct Sources<'a> {
+    rows: Rows<'a>,
+    panels: Panels,
+}
+
+impl<'a> Sources<'a> {
+    pub(crate) fn new(rows: Rows<'a>) -> Self {
+        Self { rows, panels: Panels::pack(rows) }
+    }
 }
 
 /// Two blocks of rows whose pairs can be scored exactly.
@@ -69,6 +93,11 @@ pub(crate) struct Pairs<'a> {
 }
 
 impl Pairs<'_> {
+    /// Length of a target, at least.
+    pub(crate) fn length(&self, target: usize) -> f32 {
+        self.targets.facts()[target].length
+    }
+
     /// The exact similarity of a pair.
     pub(crate) fn exact(&self, target: usize, source: usize) -> f32 {
         similarity(self.targets.row(target), self.sources.row(source))
@@ -79,6 +108,31 @@ impl Pairs<'_> {
     pub(crate) fn ceiling(&self, target: usize, source: usize) -> f32 {
         let product = (self.targets.facts()[target].square * self.sources.facts()[source].square).sqrt();
         (product * (1.0 + 1e-12)) as f32
+    }
+
+    /// Whether a source cannot win against the best that is known exactly.
+    pub(crate) fn is_outdone(&self, best: &Best, target: usize, source: usize, index: u64) -> bool {
+        best.index != u64::MAX && !best.loses_to(self.ceiling(target, source), index)
+    }
+
+    /// Lets candidates compete by their exact similarity.
+    pub(crate) fn settle(
+        &self,
+        best: &mut Best,
+        target: usize,
+        candidates: &[Candidate],
+        index: impl Fn(usize) -> u64,
+    ) {
+        for candidate in candidates {
+            let index = index(candidate.source);
+            if candidate.upper < best.sim || self.is_outdone(best, target, candidate.source, index) {
+                continue;
+            }
+            let sim = self.exact(target, candidate.source);
+            if best.loses_to(sim, index) {
+                *best = Best { sim, index };
+            }
+        }
     }
 
     /// Narrows the candidates' bounds by `f32` sums, which cost a third of exact ones, and drops who is out of reach of the `most` best.
@@ -219,71 +273,98 @@ impl Hunt {
 
 /// Searches for every target among the sources, in parallel over targets. `state` has one item a target. No result depends on the size of
 /// tiles or the number of threads.
-pub(crate) fn search<G: Goal>(goal: &G, targets: Rows<'_>, sources: Rows<'_>, state: &mut [G::State]) {
-    if targets.len() == 0 || sources.len() == 0 {
+pub(crate) fn search<G: Goal>(goal: &G, targets: Rows<'_>, sources: &Sources<'_>, state: &mut [G::State]) {
+    if targets.len() == 0 || sources.rows.len() == 0 {
         return;
     }
-    let panels = Panels::pack(sources);
-    let pairs = Pairs { targets, sources, bound: ErrorBound::new(targets.dim()) };
+    let pairs = Pairs { targets, sources: sources.rows, bound: ErrorBound::new(targets.dim()) };
     // Smaller tiles where there would be too few to share out.
     let share = targets.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(GROUP);
     let size = share.clamp(4 * GROUP, TARGET_TILE);
     state.par_chunks_mut(size).enumerate().for_each_init(Vec::new, |hunts, (tile, state)| {
-        search_tile(goal, &pairs, &panels, tile * size, hunts, state);
+        Tile { goal, pairs: &pairs, panels: &sources.panels, first: tile * size }.search(hunts, state);
     });
 }
 
-fn search_tile<G: Goal>(
-    goal: &G,
-    pairs: &Pairs<'_>,
-    panels: &Panels,
+/// Some neighbouring targets and all sources.
+struct Tile<'a, G> {
+    goal: &'a G,
+    pairs: &'a Pairs<'a>,
+    panels: &'a Panels,
+    /// The first target.
     first: usize,
-    hunts: &mut Vec<Hunt>,
-    state: &mut [G::State],
-) {
-    hunts.resize_with(state.len().max(hunts.len()), Hunt::default);
-    for (hunt, state) in hunts.iter_mut().zip(state.iter()) {
-        hunt.begin(goal.floor(state), goal.most());
-    }
-    let limits: Vec<usize> =
-        (0..state.len()).map(|row| goal.limit(first + row).min(pairs.sources.len())).collect();
-    let reach = limits.iter().copied().max().unwrap_or(0);
-    let mut scores = [[0.0; LANES]; GROUP];
-    for panel in 0..reach.div_ceil(LANES) {
-        let (lanes, from) = (panels.lanes(panel), panel * LANES);
-        for start in (0..state.len()).step_by(GROUP) {
-            let members = start..(start + GROUP).min(state.len());
-            if limits[members.clone()].iter().all(|&limit| limit <= from) {
-                continue;
-            }
-            // Places beyond the last row repeat it; their masks are not looked at.
-            let at = |place: usize| (start + place).min(members.end - 1);
-            let facts = |row: usize| &pairs.targets.facts()[first + row];
-            let group = Group {
-                words: std::array::from_fn(|place| pairs.targets.words(first + at(place))),
-                start: std::array::from_fn(|place| facts(at(place)).start),
-                floor: std::array::from_fn(|place| lanes.floor(facts(at(place)), hunts[at(place)].cut)),
-            };
-            let masks = panels.score(panel, &group, &mut scores);
-            for row in members {
-                let open = limits[row].saturating_sub(from);
-                let mask = masks[row - start] & if open < LANES { (1 << open) - 1 } else { u64::MAX };
-                if mask == 0 {
-                    continue;
-                }
-                let (hunt, state, target) = (&mut hunts[row], &mut state[row], first + row);
-                let seen = PanelOf { panels, lanes, target: facts(row), first: from };
-                hunt.take(mask, &scores[row - start], seen, |source| {
-                    goal.admits(target, source) && !goal.is_outdone(state, target, source, pairs)
-                });
-                if hunt.candidates.len() >= MOST_CANDIDATES + 4 * goal.most() {
-                    hunt.settle(goal, state, target, pairs);
-                }
+}
+
+impl<G: Goal> Tile<'_, G> {
+    fn search(&self, hunts: &mut Vec<Hunt>, state: &mut [G::State]) {
+        let (goal, first) = (self.goal, self.first);
+        hunts.resize_with(state.len().max(hunts.len()), Hunt::default);
+        for (row, (hunt, state)) in hunts.iter_mut().zip(state.iter_mut()).enumerate() {
+            goal.begin(state, first + row, self.pairs);
+            hunt.begin(goal.floor(state), goal.most());
+        }
+        let limit = |row: usize| goal.limit(first + row).min(self.pairs.sources.len());
+        let reach = (0..state.len()).map(limit).max().unwrap_or(0);
+        let mut open = Vec::with_capacity(state.len());
+        let mut scores = Scores::EMPTY;
+        for panel in 0..reach.div_ceil(LANES) {
+            open.clear();
+            open.extend((0..state.len()).filter(|&row| {
+                limit(row) > panel * LANES
+                    && !goal.skips(&mut state[row], first + row, panel, hunts[row].cut, self.pairs)
+            }));
+            for rows in open.chunks(GROUP) {
+                self.pass(panel, rows, limit, hunts, state, &mut scores);
             }
         }
+        for (row, (hunt, state)) in hunts.iter_mut().zip(state).enumerate() {
+            hunt.settle(goal, state, first + row, self.pairs);
+        }
     }
-    for (row, (hunt, state)) in hunts.iter_mut().zip(state).enumerate() {
-        hunt.settle(goal, state, first + row, pairs);
+
+    /// Lets at most [`GROUP`] rows of the tile meet a panel.
+    fn pass(
+        &self,
+        panel: usize,
+        rows: &[usize],
+        limit: impl Fn(usize) -> usize,
+        hunts: &mut [Hunt],
+        state: &mut [G::State],
+        scores: &mut Scores,
+    ) {
+        let (goal, lanes, from) = (self.goal, self.panels.lanes(panel), panel * LANES);
+        // Places beyond the last row repeat it; what they find is not looked at.
+        let at = |place: usize| rows[place.min(rows.len() - 1)];
+        let target = |place: usize| self.first + at(place);
+        let facts = |place: usize| &self.pairs.targets.facts()[target(place)];
+        let counted = |place: usize| {
+            let width = limit(at(place)) - from;
+            let all = if width < LANES { (1 << width) - 1 } else { u64::MAX };
+            let known = goal.known(&state[at(place)]).and_then(|source| source.checked_sub(from));
+            all & !known.filter(|&lane| lane < LANES).map_or(0, |lane| 1 << lane)
+        };
+        let group = Group {
+            words: std::array::from_fn(|place| self.pairs.targets.words(target(place))),
+            start: std::array::from_fn(|place| facts(place).start),
+            floor: std::array::from_fn(|place| lanes.floor(facts(place), hunts[at(place)].cut)),
+            counted: std::array::from_fn(counted),
+        };
+        let masks = self.panels.score(panel, &group, scores);
+        for (place, &row) in rows.iter().enumerate() {
+            let (hunt, state, target) = (&mut hunts[row], &mut state[row], target(place));
+            goal.passed(state, panel, lanes.ceiling(facts(place), scores.peaks[place]));
+            let mask = masks[place] & group.counted[place];
+            if mask == 0 {
+                continue;
+            }
+            let seen = PanelOf { panels: self.panels, lanes, target: facts(place), first: from };
+            hunt.take(mask, &scores.rows[place], seen, |source| {
+                goal.admits(target, source) && !goal.is_outdone(state, target, source, self.pairs)
+            });
+            if hunt.candidates.len() >= MOST_CANDIDATES + 4 * goal.most() {
+                hunt.settle(goal, state, target, self.pairs);
+            }
+        }
     }
 }
 
@@ -322,7 +403,7 @@ where
     }
 
     fn is_outdone(&self, best: &Best, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
-        best.index != u64::MAX && !best.loses_to(pairs.ceiling(target, source), (self.index)(source))
+        pairs.is_outdone(best, target, source, (self.index)(source))
     }
 
     fn settle(&self, best: &mut Best, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {

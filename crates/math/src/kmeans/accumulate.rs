@@ -9,8 +9,16 @@ use rayon::prelude::*;
 /// One unit of the sums.
 const SCALE: f64 = (1u64 << 30) as f64;
 
-/// A label of [`Sums::add`] that belongs to no cluster.
+/// The label of a row that belongs to no cluster.
 pub(super) const NO_CLUSTER: u32 = u32::MAX;
+
+/// A row of a block that joins a cluster or leaves it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    pub row: u32,
+    pub cluster: u32,
+    pub joins: bool,
+}
 
 /// Sums `[k, dim]` in units of 2⁻³⁰ and the number of rows in each.
 pub(super) struct Sums {
@@ -18,7 +26,7 @@ pub(super) struct Sums {
     pub counts: Vec<u64>,
     dim: usize,
     starts: Vec<usize>,
-    order: Vec<u32>,
+    order: Vec<(u32, bool)>,
 }
 
 impl Sums {
@@ -31,28 +39,31 @@ impl Sums {
         self.counts.fill(0);
     }
 
-    /// Adds each row of a block to the sum of its label, in parallel over clusters; rows of [`NO_CLUSTER`] are left out.
-    pub(super) fn add(&mut self, rows: &[f32], labels: &[u32]) {
+    /// Adds rows of a block to the sums of the clusters they join and takes them from those they leave, in parallel over clusters.
+    /// Integer sums: a row that is taken away leaves no trace.
+    pub(super) fn change(&mut self, rows: &[f32], changes: &[Change]) {
         // A counting sort brings the rows of a cluster together, so that each sum has one writer.
         self.starts.fill(0);
-        for &label in labels.iter().filter(|&&label| label != NO_CLUSTER) {
-            self.starts[label as usize + 1] += 1;
+        for change in changes {
+            let (cluster, one) = (change.cluster as usize, if change.joins { 1 } else { u64::MAX });
+            self.starts[cluster + 1] += 1;
+            self.counts[cluster] = self.counts[cluster].wrapping_add(one);
         }
         for cluster in 0..self.counts.len() {
-            self.counts[cluster] += self.starts[cluster + 1] as u64;
             self.starts[cluster + 1] += self.starts[cluster];
         }
         self.order.clear();
-        self.order.resize(self.starts[self.counts.len()], 0);
+        self.order.resize(changes.len(), (0, false));
         let mut next = self.starts.clone();
-        for (row, &label) in labels.iter().enumerate().filter(|(_, label)| **label != NO_CLUSTER) {
-            self.order[next[label as usize]] = row as u32;
-            next[label as usize] += 1;
+        for change in changes {
+            let place = &mut next[change.cluster as usize];
+            self.order[*place] = (change.row, change.joins);
+            *place += 1;
         }
         let (starts, order, dim) = (&self.starts, &self.order, self.dim);
         self.values.par_chunks_exact_mut(dim).with_min_len(16).enumerate().for_each(|(cluster, sum)| {
-            for &row in &order[starts[cluster]..starts[cluster + 1]] {
-                add_row(sum, &rows[row as usize * dim..(row as usize + 1) * dim]);
+            for &(row, joins) in &order[starts[cluster]..starts[cluster + 1]] {
+                add_row(sum, &rows[row as usize * dim..(row as usize + 1) * dim], joins);
             }
         });
     }
@@ -79,14 +90,17 @@ impl Sums {
     }
 }
 
-/// Adds `round(value · 2³⁰)` of each value, ties to even.
-fn add_row(sum: &mut [i64], row: &[f32]) {
-    Arch::new().dispatch(AddRow { sum, row });
+/// Adds `round(value · 2³⁰)` of each value, ties to even, or takes it away.
+fn add_row(sum: &mut [i64], row: &[f32], joins: bool) {
+    // Adding 1.5 · 2⁵² leaves the rounded integer in the low bits of the f64: conversion and rounding in one addition that every
+    // instruction set has. Right for |value| below 2²¹, which unit rows are by far. Rounding is symmetric, so the sign can go first.
+    Arch::new().dispatch(AddRow { sum, row, scale: if joins { SCALE } else { -SCALE } });
 }
 
 struct AddRow<'a> {
     sum: &'a mut [i64],
     row: &'a [f32],
+    scale: f64,
 }
 
 impl NullaryFnOnce for AddRow<'_> {
@@ -94,12 +108,10 @@ impl NullaryFnOnce for AddRow<'_> {
 
     #[inline(always)]
     fn call(self) {
-        // Adding 1.5 · 2⁵² leaves the rounded integer in the low bits of the f64: conversion and rounding in one addition that every
-        // instruction set has. Right for |value| below 2²¹, which unit rows are by far.
         const MAGIC: f64 = (3u64 << 51) as f64;
         for (sum, value) in self.sum.iter_mut().zip(self.row) {
-            let bits = (f64::from(*value) * SCALE + MAGIC).to_bits();
-            *sum = sum.wrapping_add(bits.wrapping_sub(MAGIC.to_bits()) as i64);
+            let bits = (f64::from(*value) * self.scale + MAGIC).to_bits();
+            *sum = sum.wrapping_add(bits.wrapping_sub(MAGIC.to_bits()).cast_signed());
         }
     }
 }
@@ -112,16 +124,21 @@ mod tests {
     fn values_are_rounded_to_the_unit_and_added() {
         let row: Vec<f32> = (0..67).map(|i| (i as f32 - 33.0) / 35.0).collect();
         let mut sum = vec![5i64; 67];
-        add_row(&mut sum, &row);
+        add_row(&mut sum, &row, true);
         for (sum, value) in sum.iter().zip(&row) {
             assert_eq!(*sum, 5 + (f64::from(*value) * SCALE).round_ties_even() as i64);
         }
+        add_row(&mut sum, &row, false);
+        assert_eq!(sum, vec![5; 67]);
     }
 
     #[test]
     fn rows_that_cancel_out_leave_the_centroid() {
         let mut sums = Sums::new(2, 2);
-        sums.add(&[1.0, 0.0, -1.0, 0.0, 0.6, 0.8, 0.0, 1.0], &[0, 0, 1, NO_CLUSTER]);
+        let joins = |row, cluster| Change { row, cluster, joins: true };
+        let rows = [1.0, 0.0, -1.0, 0.0, 0.6, 0.8, 0.0, 1.0];
+        sums.change(&rows, &[joins(0, 0), joins(3, 1), joins(1, 0), joins(2, 1)]);
+        sums.change(&rows, &[Change { row: 3, cluster: 1, joins: false }]);
         let mut centroids = vec![0.0, 1.0, 1.0, 0.0];
         sums.centroids_into(&mut centroids);
         assert_eq!(centroids, [0.0, 1.0, 0.6, 0.8]);

@@ -3,6 +3,7 @@
 //! The decision to question: members are summed in 64-bit fixed point, not in floating point. Integer sums do not depend on their order, so
 //! any partition over threads and blocks gives bit-identical centroids; and they do not drift where millions of `f32` are added.
 mod accumulate;
+mod assign;
 mod pass;
 mod seeding;
 #[cfg(test)]

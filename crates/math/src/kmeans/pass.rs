@@ -1,11 +1,13 @@
 //! One pass of k-means over a source that may not fit in memory: assign, sum, move the centroids, re-seed the empty ones.
 use super::{
     KMeansError, KMeansOptions,
-    accumulate::{NO_CLUSTER, Sums},
+    accumulate::{Change, NO_CLUSTER, Sums},
+    assign::Centroids,
 };
 use crate::{
-    nearest::nearest,
+    propose::{Codes, Kernel, LANES},
     rows::{RowSource, row_count},
+    scan::Sources,
 };
 use std::{cmp::Ordering, collections::BinaryHeap};
 
@@ -21,8 +23,12 @@ pub(super) struct Plan {
     pub block_rows: usize,
     /// Whether all rows are held in memory.
     pub hold_rows: bool,
+    /// Whether the codes of all rows are held in memory; only where the rows are.
+    pub hold_codes: bool,
     /// Whether the labels of the former pass are kept.
     pub keep_labels: bool,
+    /// Whether a bound for each row and panel of centroids is kept; only where labels are.
+    pub keep_bounds: bool,
     /// Most rows of the seeding sample.
     pub sample_rows: usize,
 }
@@ -44,24 +50,46 @@ impl Plan {
             return Err(KMeansError::TooFewRows { k, rows: n });
         }
         let allowed = options.memory_bytes;
-        // Centroids, sums, and what `Sums` and `nearest` keep a cluster.
-        let fixed = k.saturating_mul(dim).saturating_mul(12).saturating_add(k.saturating_mul(40));
-        // A row of a block: its values and its label, similarity, place, running best and squared length.
-        let block_row = 4 * dim + 40;
+        let (fixed, block_row) = (Self::fixed_bytes(k, dim), Self::block_row_bytes(dim));
         let needed = fixed.saturating_add(2 * 256 * block_row);
         if needed > allowed {
             return Err(KMeansError::Memory { k, dim, needed, allowed });
         }
         let label_bytes = n.saturating_mul(4);
         let keep_labels = label_bytes <= allowed / 8 && needed.saturating_add(label_bytes) <= allowed;
-        let left = allowed - fixed - if keep_labels { label_bytes } else { 0 };
-        let rows_bytes = n.saturating_mul(4 * dim);
-        let hold_rows = source.as_slice().is_some() || rows_bytes.saturating_add(16_384 * block_row) <= left;
+        let mut left = allowed - fixed - if keep_labels { label_bytes } else { 0 };
+        let in_memory = source.as_slice().is_some();
+        let rows_bytes = if in_memory { 0 } else { n.saturating_mul(4 * dim) };
+        let blocks = 16_384 * block_row;
+        let hold_rows = in_memory || rows_bytes.saturating_add(blocks) <= left;
+        left -= if hold_rows { rows_bytes } else { 0 };
+        let code_bytes = n.saturating_mul(Codes::row_bytes(Kernel::best(), dim));
+        let hold_codes = hold_rows && code_bytes.saturating_add(blocks) <= left;
+        left -= if hold_codes { code_bytes } else { 0 };
+        let bound_bytes = n.saturating_mul(4 * k.div_ceil(LANES));
+        let keep_bounds = keep_labels && bound_bytes.saturating_add(blocks) <= left;
+        left -= if keep_bounds { bound_bytes } else { 0 };
         let block_rows =
             if hold_rows { 16_384 } else { (left / 2 / block_row / 256 * 256).clamp(256, 16_384) };
         let wanted = k.saturating_mul(16).max(8192).min(n);
-        let affordable = (allowed - k * dim * 4 - k * 40) / (4 * dim + 64);
-        Ok(Self { block_rows, hold_rows, keep_labels, sample_rows: wanted.min(affordable).max(k) })
+        let affordable = (allowed - Self::sample_bytes(k, dim, 0)) / Self::sample_bytes(0, dim, 1);
+        let sample_rows = wanted.min(affordable).max(k);
+        Ok(Self { block_rows, hold_rows, hold_codes, keep_labels, keep_bounds, sample_rows })
+    }
+
+    /// Bytes for centroids (two orders, codes and panels), sums, and what is kept a cluster.
+    pub(super) fn fixed_bytes(k: usize, dim: usize) -> usize {
+        k.saturating_mul(20 * dim + 140)
+    }
+
+    /// Bytes for a row of a block: its values and codes, and its label, similarity, state and changes.
+    pub(super) fn block_row_bytes(dim: usize) -> usize {
+        6 * dim + 150
+    }
+
+    /// Bytes for the seeding: seeds with their codes and panels, and a sample with its codes.
+    pub(super) fn sample_bytes(k: usize, dim: usize, rows: usize) -> usize {
+        k.saturating_mul(8 * dim + 140) + rows.saturating_mul(6 * dim + 110)
     }
 }
 
@@ -98,8 +126,15 @@ pub(super) struct Pass<'a> {
     held: Option<Vec<f32>>,
     block_rows: usize,
     sums: Sums,
+    centroids: Centroids,
+    /// Codes of each block of rows in memory, or of the current block.
+    codes: Vec<Codes>,
+    hold_codes: bool,
     former: Option<Vec<u32>>,
+    /// `[n, panels]`, or empty.
+    bounds: Vec<f32>,
     labels: Vec<u32>,
+    changes: Vec<Change>,
     sims: Vec<f32>,
     /// The rows farthest from their centroid; the top is the one to give up first.
     farthest: BinaryHeap<Far>,
@@ -122,8 +157,13 @@ impl<'a> Pass<'a> {
             held,
             block_rows: plan.block_rows,
             sums: Sums::new(k, dim),
+            centroids: Centroids::default(),
+            codes: Vec::new(),
+            hold_codes: plan.hold_codes,
             former: plan.keep_labels.then(|| vec![NO_CLUSTER; n]),
+            bounds: if plan.keep_bounds { vec![0.0; n * k.div_ceil(LANES)] } else { Vec::new() },
             labels: Vec::new(),
+            changes: Vec::new(),
             sims: Vec::new(),
             farthest: BinaryHeap::new(),
         })
@@ -131,14 +171,19 @@ impl<'a> Pass<'a> {
 
     /// Assigns every row and sums the members.
     pub(super) fn run(&mut self, centroids: &[f32]) -> Result<Found, KMeansError> {
-        self.sums.clear();
+        if self.former.is_none() {
+            self.sums.clear();
+        }
         self.farthest.clear();
         let (source, dim, n, size) = (self.source, self.source.dim(), self.source.len(), self.block_rows);
         let mut tally = Tally { rows: 0, sim: 0.0, moved: 0 };
+        let mut held_centroids = std::mem::take(&mut self.centroids);
+        held_centroids.begin_pass(centroids, dim);
+        let near = Near { sources: held_centroids.sources(), centroids: &held_centroids };
         let held = self.held.take();
         if let Some(rows) = held.as_deref().or(source.as_slice()) {
             for (block, rows) in rows.chunks(size * dim).enumerate() {
-                self.block(rows, block * size, centroids, &mut tally);
+                self.block(rows, block * size, &near, &mut tally);
             }
         } else {
             let (mut current, mut next) = (vec![0.0f32; size.min(n) * dim], Vec::new());
@@ -153,13 +198,15 @@ impl<'a> Pass<'a> {
                             outcome = read(source, following, &mut next);
                         });
                     }
-                    self.block(&current, start, centroids, &mut tally);
+                    self.block(&current, start, &near, &mut tally);
                 });
                 outcome?;
                 std::mem::swap(&mut current, &mut next);
             }
         }
         self.held = held;
+        drop(near);
+        self.centroids = held_centroids;
         if tally.rows == 0 {
             return Err(KMeansError::NoDirection { rows: n });
         }
@@ -167,12 +214,31 @@ impl<'a> Pass<'a> {
         Ok(Found { mean_sim: tally.sim / tally.rows as f64, moved })
     }
 
-    fn block(&mut self, rows: &[f32], start: usize, centroids: &[f32], tally: &mut Tally) {
+    /// Fills `labels` and `sims` for a block.
+    fn assign(&mut self, rows: &[f32], start: usize, near: &Near<'_>) {
         let dim = self.source.dim();
         let n = row_count(rows, dim);
-        self.labels.resize(n, 0);
+        let place = if self.hold_codes { start / self.block_rows } else { 0 };
+        if place >= self.codes.len() || !self.hold_codes {
+            self.codes.resize_with(place + 1, Codes::default);
+            self.codes[place].fill(Kernel::best(), rows, dim);
+        }
+        self.labels.clear();
+        match &self.former {
+            Some(former) => self.labels.extend_from_slice(&former[start..start + n]),
+            None => self.labels.resize(n, NO_CLUSTER),
+        }
         self.sims.resize(n, 0.0);
-        nearest(rows, centroids, dim, &mut self.labels, &mut self.sims);
+        let panels = self.sums.counts.len().div_ceil(LANES);
+        let bounds = self.bounds.get_mut(start * panels..(start + n) * panels).unwrap_or_default();
+        let codes = self.codes[place].of(rows);
+        near.centroids.assign(codes, &near.sources, bounds, &mut self.labels, &mut self.sims);
+    }
+
+    fn block(&mut self, rows: &[f32], start: usize, near: &Near<'_>, tally: &mut Tally) {
+        let dim = self.source.dim();
+        self.assign(rows, start, near);
+        self.changes.clear();
         let most = self.sums.counts.len().min(MOST_RESEEDED);
         // In row order and on one thread: an f64 sum in a fixed order.
         for (place, (label, &sim)) in self.labels.iter_mut().zip(&self.sims).enumerate() {
@@ -184,9 +250,17 @@ impl<'a> Pass<'a> {
             let row = start + place;
             tally.rows += 1;
             tally.sim += f64::from(sim);
-            if let Some(former) = &mut self.former {
-                tally.moved += u64::from(former[row] != *label);
-                former[row] = *label;
+            let before = match &mut self.former {
+                Some(former) => std::mem::replace(&mut former[row], *label),
+                None => NO_CLUSTER,
+            };
+            if before != *label {
+                tally.moved += 1;
+                let change = |cluster, joins| Change { row: place as u32, cluster, joins };
+                self.changes.push(change(*label, true));
+                if before != NO_CLUSTER {
+                    self.changes.push(change(before, false));
+                }
             }
             let far = Far { sim, row };
             if self.farthest.len() < most {
@@ -196,7 +270,7 @@ impl<'a> Pass<'a> {
                 self.farthest.push(far);
             }
         }
-        self.sums.add(rows, &self.labels);
+        self.sums.change(rows, &self.changes);
     }
 
     /// Moves the centroids to the means of their members; returns the clusters without members, ascending.
@@ -238,6 +312,12 @@ impl<'a> Pass<'a> {
         }
         Ok(given.len())
     }
+}
+
+/// The centroids of a pass, ready to be searched.
+struct Near<'a> {
+    centroids: &'a Centroids,
+    sources: Sources<'a>,
 }
 
 struct Tally {

@@ -9,7 +9,8 @@ use super::{
     pass::{Plan, SAME_DIST, read},
 };
 use crate::{
-    nearest::nearest,
+    nearest::nearest_of,
+    propose::Codes,
     random::Random,
     rows::{RowSource, similarity},
 };
@@ -95,9 +96,10 @@ pub(super) fn seed(sample: &[f32], dim: usize, k: usize, seed: u64) -> Vec<f32> 
     let mut nearest_sim = vec![f32::NEG_INFINITY; n];
     let (mut labels, mut sims) = (vec![0u32; n], vec![0f32; n]);
     let mut upto = vec![0u64; n];
+    let codes = Codes::new(sample, dim);
     let mut updated = 0;
     loop {
-        nearest(sample, &seeds[updated * dim..], dim, &mut labels, &mut sims);
+        nearest_of(codes.of(sample), &seeds[updated * dim..], &mut labels, &mut sims);
         updated = seeds.len() / dim;
         if updated == k {
             break;

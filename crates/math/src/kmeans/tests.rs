@@ -17,8 +17,12 @@ fn options(k: usize, iterations: usize) -> KMeansOptions {
 }
 
 fn assert_unit(centroids: &[f32], dim: usize) {
+    assert_about_unit(centroids, dim, 1e-6);
+}
+
+fn assert_about_unit(centroids: &[f32], dim: usize, most: f64) {
     for centroid in centroids.chunks_exact(dim) {
-        assert!((dot(centroid, centroid).sqrt() - 1.0).abs() < 1e-6);
+        assert!((dot(centroid, centroid).sqrt() - 1.0).abs() < most);
     }
 }
 
@@ -73,10 +77,13 @@ proptest! {
             prop_assert!(rows.iter().all(|v| *v == 0.0));
             return Ok(());
         };
-        assert_unit(&first.centroids, dim);
+        // A re-seeded centroid is a row as it is, and rows of this kind are off by the rounding of `f16`.
+        assert_about_unit(&first.centroids, dim, if kind == Kind::Half { 1e-3 } else { 1e-6 });
         // Just enough for the smallest blocks and the whole sample.
-        let tight = (k * dim * 12 + k * 40 + 2 * 256 * (4 * dim + 40)).max(k * dim * 4 + k * 40 + n * (4 * dim + 64)) + n * 4;
-        for (threads, memory_bytes) in [(1, tight), (2, tight), (3, 1 << 30)] {
+        let blocks = Plan::fixed_bytes(k, dim) + 2 * 256 * Plan::block_row_bytes(dim);
+        let tight = blocks.max(Plan::sample_bytes(k, dim, n)) + n * 4;
+        // With room for labels in the second, with bounds from the last on.
+        for (threads, memory_bytes) in [(1, tight), (2, tight + n * 32), (3, 1 << 30)] {
             let options = KMeansOptions { memory_bytes, ..roomy.clone() };
             let streamed = Streamed::new(&rows, dim);
             let found = in_pool(threads, || train(&streamed, &options, &|_| ControlFlow::Continue(()))).unwrap();
@@ -166,7 +173,7 @@ fn empty_clusters_get_the_farthest_rows() {
         rows[(i * 900 + 450) * dim..][..dim].copy_from_slice(row);
     }
     let k = 9;
-    let needed = k * dim * 12 + k * 40 + 2 * 256 * (4 * dim + 40);
+    let needed = Plan::fixed_bytes(k, dim) + 2 * 256 * Plan::block_row_bytes(dim);
     let small = KMeansOptions { memory_bytes: needed, ..options(k, 8) };
     let trained = train(&Streamed::new(&rows, dim), &small, &|_| ControlFlow::Continue(())).unwrap();
     assert!(trained.sample_rows < n / 4);
@@ -235,4 +242,41 @@ fn seeds_follow_the_distances() {
         })
         .count();
     assert!(apart >= 38, "{apart} of 40");
+}
+
+/// Passes by the plain definition: [`nearest`] of all rows, then the sums. Bounds, memory of labels and changes must not show.
+#[test]
+fn bounds_between_passes_change_nothing() {
+    for (kind, k, n, dim) in
+        [(Kind::Random, 200, 6000, 24), (Kind::NearCopies, 130, 3000, 16), (Kind::Grid, 150, 4000, 6)]
+    {
+        let (mut rows, _) = planted(90, n, dim, 4);
+        let other = table(kind, n / 2, dim, 5);
+        rows[..other.len()].copy_from_slice(&other);
+        rows[7 * dim..9 * dim].fill(0.0);
+        let passes = 12;
+        for threads in [1, 2] {
+            let kept = in_pool(threads, || go(&rows, dim, &options(k, passes)));
+            // So little memory that neither labels, codes nor bounds are kept, but the whole sample is.
+            let memory_bytes = Plan::fixed_bytes(k, dim) + 2 * 256 * Plan::block_row_bytes(dim);
+            let least = KMeansOptions {
+                memory_bytes: memory_bytes.max(Plan::sample_bytes(k, dim, n)),
+                ..options(k, passes)
+            };
+            let plan = Plan::new(&Streamed::new(&rows, dim), &least).unwrap();
+            assert!(!plan.keep_bounds && !plan.hold_codes && plan.sample_rows == kept.sample_rows);
+            let forgetful =
+                train(&Streamed::new(&rows, dim), &least, &|_| ControlFlow::Continue(())).unwrap();
+            assert_eq!(kept.centroids, forgetful.centroids);
+            for pass in 0..kept.iterations.len() {
+                let before = go(&rows, dim, &options(k, pass)).centroids;
+                let (mut labels, mut sims) = (vec![0; n], vec![0.0; n]);
+                nearest(&rows, &before, dim, &mut labels, &mut sims);
+                let counted =
+                    rows.chunks_exact(dim).zip(&sims).filter(|(row, _)| row.iter().any(|v| *v != 0.0));
+                let sims: Vec<f64> = counted.map(|(_, sim)| f64::from(*sim)).collect();
+                assert_eq!(kept.iterations[pass].mean_sim, sims.iter().sum::<f64>() / sims.len() as f64);
+            }
+        }
+    }
 }

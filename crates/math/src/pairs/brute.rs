@@ -2,7 +2,7 @@
 use crate::{
     propose::Codes,
     rows::row_count,
-    scan::{Best, Largest, search},
+    scan::{Best, Largest, Sources, search},
 };
 
 /// For one query: its largest similarity to an earlier-ranked row so far, and the rank of that row (the lowest that reaches it).
@@ -47,7 +47,7 @@ pub fn earlier_max_of(
         admits: |query: usize, row: usize| block_rank[row] < query_rank[query],
         index: |row: usize| block_rank[row],
     };
-    search(&goal, query_codes.of(queries), block_codes.of(block), &mut running);
+    search(&goal, query_codes.of(queries), &Sources::new(block_codes.of(block)), &mut running);
     for (best, running) in best.iter_mut().zip(running) {
         if running.index != u64::MAX {
             *best = Earlier64 { sim: running.sim, of_rank: running.index };

@@ -9,7 +9,7 @@ mod tests;
 
 use crate::{
     rows::{RowSource, SourceError},
-    scan::{Above, Best, Largest, search},
+    scan::{Above, Best, Largest, Sources, search},
 };
 use blocks::{BlockPair, block_rows, for_block_pairs};
 pub use brute::{Earlier64, earlier_max_of};
@@ -120,7 +120,7 @@ fn compete(pair: &BlockPair<'_>, visitor: Option<&[bool]>, best: &mut [Best]) {
         admits: |target, source| is_compared(visitor, pair.first_target + target, pair.first_source + source),
         index: |source| (pair.first_source + source) as u64,
     };
-    search(&goal, pair.targets, pair.sources, best);
+    search(&goal, pair.targets, &Sources::new(pair.sources), best);
 }
 
 /// Whether the pair of two rows of the scan counts: not both are visitors.
@@ -181,7 +181,7 @@ fn gather(
         limit: |target| pair.limit(target, start),
         admits: |target, source| is_compared(visitor, pair.first_target + target, first + source),
     };
-    search(&goal, pair.targets, pair.sources.part(start, end), found);
+    search(&goal, pair.targets, &Sources::new(pair.sources.part(start, end)), found);
 }
 
 fn check(source: &dyn RowSource, visitor: Option<&[bool]>) -> Result<(), PairsError> {

@@ -78,6 +78,11 @@ impl Codes {
         encoded.collect_into_vec(&mut self.facts);
     }
 
+    /// Bytes that the codes of one row take.
+    pub(crate) fn row_bytes(kernel: Kernel, dim: usize) -> usize {
+        dim.div_ceil(kernel.codes_per_word()) * size_of::<u32>() + size_of::<Facts>()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.facts.len()
     }

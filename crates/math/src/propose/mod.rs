@@ -133,6 +133,11 @@ impl Lanes {
         (((f64::from(cut) - error) / f64::from(target.scale)) as f32).next_down()
     }
 
+    /// No similarity of a target with a source of the panel is above this, if no score is above `peak`.
+    pub(crate) fn ceiling(&self, target: &Facts, peak: f32) -> f32 {
+        peak * target.scale + (target.error * self.longest + target.coded * self.worst)
+    }
+
     /// The bounds of the similarity of a target and the source in a lane, from its score.
     pub(crate) fn interval(&self, target: &Facts, lane: usize, score: f32) -> Interval {
         let value = score * target.scale;
@@ -156,10 +161,21 @@ pub(crate) struct Group<'a> {
     pub start: [i32; GROUP],
     /// The scores below which nothing is reported.
     pub floor: [f32; GROUP],
+    /// The lanes that count for [`Scores::peaks`].
+    pub counted: [u64; GROUP],
 }
 
-/// Scores of a group. Only rows with a bit in their mask have been written.
-pub(crate) type Scores = [[f32; LANES]; GROUP];
+/// Scores of a group against a panel.
+pub(crate) struct Scores {
+    /// The scores of the rows that have a bit in their mask; the others were not written.
+    pub rows: [[f32; LANES]; GROUP],
+    /// The largest score of each row among the lanes that count.
+    pub peaks: [f32; GROUP],
+}
+
+impl Scores {
+    pub(crate) const EMPTY: Self = Self { rows: [[0.0; LANES]; GROUP], peaks: [0.0; GROUP] };
+}
 
 impl Panels {
     /// Packs all rows, in parallel.
@@ -187,7 +203,8 @@ impl Panels {
     }
 
     /// Scores a group against a panel. A score is the integer dot product of the codes times the source's scale. Each returned mask
-    /// has the lanes whose score is **not below** the row's floor; `scores` holds the rows whose mask is not 0.
+    /// has the lanes whose score is **not below** the row's floor; `scores` holds the rows
+    /// whose mask is not 0, and all peaks.
     pub(crate) fn score(&self, panel: usize, group: &Group<'_>, scores: &mut Scores) -> [u64; GROUP] {
         let words: &[u32] = bytemuck::cast_slice(&self.words);
         let words = &words[panel * self.depth * LANES..(panel + 1) * self.depth * LANES];

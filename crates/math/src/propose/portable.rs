@@ -17,13 +17,18 @@ pub(super) fn score(
                 *sum += a * x + b * y;
             }
         }
+        let mut peak = f32::NEG_INFINITY;
         for lane in 0..LANES {
             let score = sums[lane] as f32 * scale[lane];
-            scores[row][lane] = score;
+            scores.rows[row][lane] = score;
+            if group.counted[row] >> lane & 1 == 1 && score > peak {
+                peak = score;
+            }
             // Written so that NaN passes.
             let below = score < group.floor[row];
             masks[row] |= u64::from(!below) << lane;
         }
+        scores.peaks[row] = peak;
     }
     masks
 }

@@ -63,24 +63,34 @@ proptest! {
                     words: std::array::from_fn(|row| targets.words(row)),
                     start: std::array::from_fn(|row| targets.facts()[row].start),
                     floor: std::array::from_fn(|row| lanes.floor(&targets.facts()[row], floor)),
+                    counted: std::array::from_fn(|row| seed.rotate_left(row as u32 * 9)),
                 };
-                let mut scores = [[f32::NAN; LANES]; GROUP];
+                let mut scores = Scores { rows: [[f32::NAN; LANES]; GROUP], peaks: [f32::NAN; GROUP] };
                 let masks = panels.score(panel, &group, &mut scores);
+                let mut peaks = [f32::NEG_INFINITY; GROUP];
                 for (source, row) in (panel * LANES..sources.min((panel + 1) * LANES)).zip(0..) {
                     for target in 0..GROUP {
                         let facts = &targets.facts()[target];
                         let expected = plain(kernel, targets.words(target), source_rows.words(source), source_rows.facts()[source].scale);
                         let reported = masks[target] >> row & 1 == 1;
                         prop_assert_eq!(reported, !(expected < group.floor[target]));
+                        if group.counted[target] >> row & 1 == 1 {
+                            peaks[target] = peaks[target].max(expected);
+                        }
                         if masks[target] != 0 {
-                            prop_assert_eq!(scores[target][row], expected);
+                            prop_assert_eq!(scores.rows[target][row], expected);
                         }
                         let sim = similarity(targets.row(target), source_rows.row(source));
                         let Interval { lower, upper } = lanes.interval(facts, row, expected);
                         prop_assert!(!(sim < lower) && !(sim > upper), "{kernel:?}: {lower} {sim} {upper}");
+                        let ceiling = lanes.ceiling(facts, expected);
+                        prop_assert!(!(sim > ceiling), "{kernel:?}: {sim} {ceiling}");
                         // The floor of a panel must not hide what the bounds of a pair admit.
                         prop_assert!(reported || sim < floor, "{kernel:?}: {sim} {floor}");
                     }
+                }
+                if sources >= (panel + 1) * LANES {
+                    prop_assert_eq!(scores.peaks, peaks);
                 }
             }
         }
@@ -115,10 +125,11 @@ fn rows_too_long_for_integer_sums_are_not_coded() {
             words: [codes.of(&rows).words(0); GROUP],
             start: [codes.of(&rows).facts()[0].start; GROUP],
             floor: [f32::NEG_INFINITY; GROUP],
+            counted: [u64::MAX; GROUP],
         };
-        let mut scores = [[0.0; LANES]; GROUP];
+        let mut scores = Scores::EMPTY;
         panels.score(0, &group, &mut scores);
-        let value = scores[0][1] * codes.of(&rows).facts()[0].scale;
+        let value = scores.rows[0][1] * codes.of(&rows).facts()[0].scale;
         assert!((value - 6.5536).abs() < 0.01, "{kernel:?} {value}");
     }
 }

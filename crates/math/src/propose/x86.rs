@@ -32,7 +32,14 @@ pub(super) fn score_avx2(
 ) -> [u64; GROUP] {
     check(panel, group);
     // SAFETY: the kernel is chosen only where the processor has AVX2; `check` has proved the depth.
-    unsafe { avx2(panel, scale, group, scores) }
+    let masks = unsafe { avx2(panel, scale, group, scores) };
+    for row in 0..GROUP {
+        let counted = |lane: usize| {
+            if group.counted[row] >> lane & 1 == 1 { scores.rows[row][lane] } else { f32::NEG_INFINITY }
+        };
+        scores.peaks[row] = (0..LANES).map(counted).fold(f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    }
+    masks
 }
 
 /// The codes of a row of finite values, and the step: bit for bit those of [`super::codes::encode_plain`].
@@ -86,16 +93,19 @@ unsafe fn vnni(panel: &[u32], scale: &[f32; LANES], group: &Group<'_>, scores: &
         }
         for m in 0..GROUP {
             let floor = _mm512_set1_ps(group.floor[m]);
+            let mut peak = _mm512_set1_ps(f32::NEG_INFINITY);
             for n in 0..4 {
                 let by = _mm512_loadu_ps(scale.as_ptr().add(n * 16));
                 let score = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][n]), by);
                 let mask = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(score, floor);
                 masks[m] |= u64::from(mask) << (n * 16);
+                peak = _mm512_mask_max_ps(peak, (group.counted[m] >> (n * 16)) as u16, peak, score);
                 sums[m][n] = _mm512_castps_si512(score);
             }
+            scores.peaks[m] = _mm512_reduce_max_ps(peak);
             if masks[m] != 0 {
                 for n in 0..4 {
-                    _mm512_storeu_si512(scores[m].as_mut_ptr().add(n * 16).cast(), sums[m][n]);
+                    _mm512_storeu_si512(scores.rows[m].as_mut_ptr().add(n * 16).cast(), sums[m][n]);
                 }
             }
         }
@@ -134,7 +144,7 @@ unsafe fn avx2(panel: &[u32], scale: &[f32; LANES], group: &Group<'_>, scores: &
                     let score = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[m][n]), by);
                     let mask = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLT_UQ>(score, floor));
                     masks[m] |= u64::from(mask.cast_unsigned()) << (part + n * 8);
-                    _mm256_storeu_ps(scores[m].as_mut_ptr().add(part + n * 8), score);
+                    _mm256_storeu_ps(scores.rows[m].as_mut_ptr().add(part + n * 8), score);
                 }
             }
         }
