@@ -40,6 +40,18 @@ pub(crate) struct Candidate {
     upper: f32,
 }
 
+impl Candidate {
+    fn new(source: usize, Interval { lower, upper }: Interval) -> Self {
+        Self { source, lower, upper }
+    }
+
+    /// Whether the similarity may be `cut` or more. Bounds that are NaN rule nothing out.
+    fn reaches(&self, cut: f32) -> bool {
+        let below = self.upper < cut;
+        !below
+    }
+}
+
 /// What target rows look for among source rows.
 pub(crate) trait Goal: Sync {
     /// What is known of one target.
@@ -149,7 +161,7 @@ impl Pairs<'_> {
         floors.clear(most);
         candidates.iter().for_each(|candidate| _ = floors.raise(candidate.lower));
         let cut = floors.least().max(cut);
-        candidates.retain(|candidate| !(candidate.upper < cut));
+        candidates.retain(|candidate| candidate.reaches(cut));
     }
 }
 
@@ -231,30 +243,30 @@ impl Hunt {
                 break;
             }
             mask &= !(1 << lane);
-            self.enter(panel.first + lane, panel.interval(lane, scores));
+            self.enter(Candidate::new(panel.first + lane, panel.interval(lane, scores)));
             mask = panel.panels.passing(mask, scores, panel.lanes.floor(panel.target, self.cut));
         }
         while mask != 0 {
             let lane = mask.trailing_zeros() as usize;
             mask &= mask - 1;
             let interval = panel.interval(lane, scores);
-            // Comparisons of bounds are written so that NaN is taken.
-            if !(interval.upper < self.cut) && counts(panel.first + lane) {
-                self.enter(panel.first + lane, interval);
+            let candidate = Candidate::new(panel.first + lane, interval);
+            if candidate.reaches(self.cut) && counts(candidate.source) {
+                self.enter(candidate);
             }
         }
     }
 
-    fn enter(&mut self, source: usize, Interval { lower, upper }: Interval) {
-        self.candidates.push(Candidate { source, lower, upper });
-        if self.floors.raise(lower) {
+    fn enter(&mut self, candidate: Candidate) {
+        if self.floors.raise(candidate.lower) {
             self.cut = self.cut.max(self.floors.least());
         }
+        self.candidates.push(candidate);
     }
 
     fn prune(&mut self) {
         let cut = self.cut;
-        self.candidates.retain(|candidate| !(candidate.upper < cut));
+        self.candidates.retain(|candidate| candidate.reaches(cut));
     }
 
     fn settle<G: Goal>(&mut self, goal: &G, state: &mut G::State, target: usize, pairs: &Pairs<'_>) {
