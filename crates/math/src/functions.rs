@@ -3,7 +3,7 @@
 //! The exponential is our own, without branches, so that the loops vectorise: `2ⁿ · p(r)` with `r = x − n ln 2` in two parts and a
 //! polynomial of degree 6 (the usual range reduction; Muller, Elementary Functions, 3rd ed., section 11). Its largest relative error
 //! over −87 to 88 is below 3e-7 (tested). Each element's bits depend on that element (or its row) alone.
-use gemm_common::pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce};
 
 /// `eˣ`, 0 below −87.3 and the largest finite power above 88.3; NaN stays NaN.
 #[inline(always)]

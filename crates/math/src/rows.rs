@@ -3,7 +3,7 @@
 //! The decision to question: the dot product is summed in 32 interleaved `f64` lanes, not left to right. Thirty-two lanes are what
 //! four 512-bit registers hold, so the loop vectorises; and since a product of two `f32` is exact in `f64`, a fused multiply-add gives
 //! the same bits as a product and a sum, so every instruction set computes the same number.
-use gemm_common::pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 use std::{error::Error, fmt};
 

@@ -1,5 +1,5 @@
 //! The second proposal: a dot product in plain `f32`, and how far it may be from the similarity.
-use gemm_common::pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce};
 
 /// Lanes of the sum.
 const LANES: usize = 64;

@@ -3,7 +3,7 @@
 //! The decision to question: values are rounded to multiples of 2⁻³⁰. Each row adds at most 2⁻³¹ of error to a coordinate of the sum, so the
 //! mean is within 5e-10, far below the 6e-8 of an `f32`; and 2³³ unit rows fit a sum.
 use crate::rows::dot;
-use gemm_common::pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 /// One unit of the sums.

@@ -5,7 +5,7 @@
 //! whatever the number of rows, the tile and the instruction set. So a row's result does not depend on the rows beside it, and in
 //! [`Format::F32`] every kernel gives the same bits.
 //!
-//! The decision to question: this stands beside the `gemm` crate. That one packs both sides at every call and chooses its order of sums by
+//! The decision to question: this stands in place of the `gemm` crate. That one packs both sides at every call and chooses its order of sums by
 //! the shape of the whole product; here the weights are the same for millions of images, and bf16 (two products per lane and
 //! instruction) is not in it.
 mod portable;

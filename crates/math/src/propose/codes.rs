@@ -6,7 +6,7 @@
 //! `‖x̂‖‖ŷ‖` or of the bound, which [`SLOP`] covers more than tenfold.
 use super::{Kernel, LANES};
 use crate::rows::{dot, row_count};
-use gemm_common::pulp::{Arch, NullaryFnOnce};
+use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 /// Relative room for all rounding in `f32`.

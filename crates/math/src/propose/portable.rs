@@ -7,8 +7,8 @@ pub(super) fn score(
     group: &Group<'_>,
     scores: &mut Scores,
 ) -> [u64; GROUP] {
-    let mut masks = [0; GROUP];
-    for row in 0..GROUP {
+    std::array::from_fn(|row| {
+        let mut mask = 0;
         let mut sums = [group.start[row]; LANES];
         for (word, lanes) in group.words[row].iter().zip(panel.as_chunks::<LANES>().0) {
             let [a, b] = pair(*word);
@@ -26,11 +26,11 @@ pub(super) fn score(
             }
             // Written so that NaN passes.
             let below = score < group.floor[row];
-            masks[row] |= u64::from(!below) << lane;
+            mask |= u64::from(!below) << lane;
         }
         scores.peaks[row] = peak;
-    }
-    masks
+        mask
+    })
 }
 
 /// The two 16-bit codes of a word.

@@ -190,7 +190,9 @@ unsafe fn encode_avx512(row: &[f32], codes: &mut [i8], levels: i32) -> (f32, Enc
             }
         }
         let sum: [i32; LANES] = std::mem::transmute(sum);
-        (step, Encoded::of(sum, std::mem::transmute(squares), std::mem::transmute(error)))
+        let squares: [f32; LANES] = std::mem::transmute(squares);
+        let error: [f32; LANES] = std::mem::transmute(error);
+        (step, Encoded::of(sum, squares, error))
     }
 }
 

@@ -3,11 +3,14 @@
 //! The decision to question: candidates are collected while a tile of targets passes all panels, and settled at the end, when the cut is as
 //! high as it gets; a row that has collected about [`MOST_CANDIDATES`] is settled at once. So the memory stays one tile, whatever the number of rows or
 //! of exact ties.
+mod goals;
+
 use crate::{
     propose::{Facts, GROUP, Group, Interval, LANES, Lanes, Panels, Rows, Scores},
     rows::similarity,
     single::{ErrorBound, dot_single},
 };
+pub(crate) use goals::{Above, Largest, Several};
 use rayon::prelude::*;
 
 /// Most target rows of one tile: the unit of work of a thread. Their codes and one panel stay in the second-level cache.
@@ -38,6 +41,18 @@ pub(crate) struct Candidate {
     pub source: usize,
     lower: f32,
     upper: f32,
+}
+
+impl Candidate {
+    fn new(source: usize, Interval { lower, upper }: Interval) -> Self {
+        Self { source, lower, upper }
+    }
+
+    /// Whether the similarity may be `cut` or more. Bounds that are NaN rule nothing out.
+    fn reaches(&self, cut: f32) -> bool {
+        let below = self.upper < cut;
+        !below
+    }
 }
 
 /// What target rows look for among source rows.
@@ -149,7 +164,7 @@ impl Pairs<'_> {
         floors.clear(most);
         candidates.iter().for_each(|candidate| _ = floors.raise(candidate.lower));
         let cut = floors.least().max(cut);
-        candidates.retain(|candidate| !(candidate.upper < cut));
+        candidates.retain(|candidate| candidate.reaches(cut));
     }
 }
 
@@ -231,30 +246,30 @@ impl Hunt {
                 break;
             }
             mask &= !(1 << lane);
-            self.enter(panel.first + lane, panel.interval(lane, scores));
+            self.enter(Candidate::new(panel.first + lane, panel.interval(lane, scores)));
             mask = panel.panels.passing(mask, scores, panel.lanes.floor(panel.target, self.cut));
         }
         while mask != 0 {
             let lane = mask.trailing_zeros() as usize;
             mask &= mask - 1;
             let interval = panel.interval(lane, scores);
-            // Comparisons of bounds are written so that NaN is taken.
-            if !(interval.upper < self.cut) && counts(panel.first + lane) {
-                self.enter(panel.first + lane, interval);
+            let candidate = Candidate::new(panel.first + lane, interval);
+            if candidate.reaches(self.cut) && counts(candidate.source) {
+                self.enter(candidate);
             }
         }
     }
 
-    fn enter(&mut self, source: usize, Interval { lower, upper }: Interval) {
-        self.candidates.push(Candidate { source, lower, upper });
-        if self.floors.raise(lower) {
+    fn enter(&mut self, candidate: Candidate) {
+        if self.floors.raise(candidate.lower) {
             self.cut = self.cut.max(self.floors.least());
         }
+        self.candidates.push(candidate);
     }
 
     fn prune(&mut self) {
         let cut = self.cut;
-        self.candidates.retain(|candidate| !(candidate.upper < cut));
+        self.candidates.retain(|candidate| candidate.reaches(cut));
     }
 
     fn settle<G: Goal>(&mut self, goal: &G, state: &mut G::State, target: usize, pairs: &Pairs<'_>) {
@@ -363,149 +378,6 @@ impl<G: Goal> Tile<'_, G> {
             });
             if hunt.candidates.len() >= MOST_CANDIDATES + 4 * goal.most() {
                 hunt.settle(goal, state, target, self.pairs);
-            }
-        }
-    }
-}
-
-/// The most similar source of each target, ties to the lower index.
-pub(crate) struct Largest<L, A, I> {
-    /// How many leading sources a target is compared with.
-    pub limit: L,
-    /// Whether a source may compete for a target.
-    pub admits: A,
-    /// The index by which a source competes.
-    pub index: I,
-}
-
-impl<L, A, I> Goal for Largest<L, A, I>
-where
-    L: Fn(usize) -> usize + Sync,
-    A: Fn(usize, usize) -> bool + Sync,
-    I: Fn(usize) -> u64 + Sync,
-{
-    type State = Best;
-
-    fn most(&self) -> usize {
-        1
-    }
-
-    fn floor(&self, best: &Best) -> f32 {
-        best.sim
-    }
-
-    fn limit(&self, target: usize) -> usize {
-        (self.limit)(target)
-    }
-
-    fn admits(&self, target: usize, source: usize) -> bool {
-        (self.admits)(target, source)
-    }
-
-    fn is_outdone(&self, best: &Best, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
-        pairs.is_outdone(best, target, source, (self.index)(source))
-    }
-
-    fn settle(&self, best: &mut Best, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
-        for candidate in candidates {
-            let index = (self.index)(candidate.source);
-            let ceiling = pairs.ceiling(target, candidate.source);
-            if candidate.upper < best.sim || ceiling < best.sim || (ceiling == best.sim && index > best.index)
-            {
-                continue;
-            }
-            let sim = pairs.exact(target, candidate.source);
-            if best.loses_to(sim, index) {
-                *best = Best { sim, index };
-            }
-        }
-    }
-}
-
-/// The `most` most similar sources of each target, descending, ties by lower index.
-pub(crate) struct Several {
-    pub most: usize,
-}
-
-impl Goal for Several {
-    type State = Vec<Best>;
-
-    fn most(&self) -> usize {
-        self.most
-    }
-
-    fn floor(&self, list: &Vec<Best>) -> f32 {
-        list.get(self.most - 1).map_or(f32::NEG_INFINITY, |last| last.sim)
-    }
-
-    fn limit(&self, _: usize) -> usize {
-        usize::MAX
-    }
-
-    fn admits(&self, _: usize, _: usize) -> bool {
-        true
-    }
-
-    fn is_outdone(&self, list: &Vec<Best>, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
-        let last = list.get(self.most - 1);
-        last.is_some_and(|last| !last.loses_to(pairs.ceiling(target, source), source as u64))
-    }
-
-    fn settle(&self, list: &mut Vec<Best>, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
-        for candidate in candidates {
-            let index = candidate.source as u64;
-            if candidate.upper < self.floor(list) || self.is_outdone(list, target, candidate.source, pairs) {
-                continue;
-            }
-            let sim = pairs.exact(target, candidate.source);
-            // NaN sorts behind everything, so that a list is always filled.
-            let key = if sim.is_nan() { f32::NEG_INFINITY } else { sim };
-            let place = list.partition_point(|other| !other.loses_to(key, index));
-            if place < self.most {
-                list.truncate(self.most - 1);
-                list.insert(place, Best { sim: key, index });
-            }
-        }
-    }
-}
-
-/// All sources above a threshold, ascending, with their similarity.
-pub(crate) struct Above<L, A> {
-    pub threshold: f32,
-    /// How many leading sources a target is compared with.
-    pub limit: L,
-    /// Whether a pair counts.
-    pub admits: A,
-}
-
-impl<L, A> Goal for Above<L, A>
-where
-    L: Fn(usize) -> usize + Sync,
-    A: Fn(usize, usize) -> bool + Sync,
-{
-    type State = Vec<(u32, f32)>;
-
-    fn most(&self) -> usize {
-        0
-    }
-
-    fn floor(&self, _: &Self::State) -> f32 {
-        self.threshold
-    }
-
-    fn limit(&self, target: usize) -> usize {
-        (self.limit)(target)
-    }
-
-    fn admits(&self, target: usize, source: usize) -> bool {
-        (self.admits)(target, source)
-    }
-
-    fn settle(&self, found: &mut Self::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
-        for candidate in candidates {
-            let sim = pairs.exact(target, candidate.source);
-            if sim > self.threshold {
-                found.push((candidate.source as u32, sim));
             }
         }
     }

@@ -1,0 +1,145 @@
+//! What searches look for: the most similar source, the several most similar, all above a threshold.
+use super::{Best, Candidate, Goal, Pairs};
+
+/// The most similar source of each target, ties to the lower index.
+pub(crate) struct Largest<L, A, I> {
+    /// How many leading sources a target is compared with.
+    pub limit: L,
+    /// Whether a source may compete for a target.
+    pub admits: A,
+    /// The index by which a source competes.
+    pub index: I,
+}
+
+impl<L, A, I> Goal for Largest<L, A, I>
+where
+    L: Fn(usize) -> usize + Sync,
+    A: Fn(usize, usize) -> bool + Sync,
+    I: Fn(usize) -> u64 + Sync,
+{
+    type State = Best;
+
+    fn most(&self) -> usize {
+        1
+    }
+
+    fn floor(&self, best: &Best) -> f32 {
+        best.sim
+    }
+
+    fn limit(&self, target: usize) -> usize {
+        (self.limit)(target)
+    }
+
+    fn admits(&self, target: usize, source: usize) -> bool {
+        (self.admits)(target, source)
+    }
+
+    fn is_outdone(&self, best: &Best, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
+        pairs.is_outdone(best, target, source, (self.index)(source))
+    }
+
+    fn settle(&self, best: &mut Best, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
+        for candidate in candidates {
+            let index = (self.index)(candidate.source);
+            let ceiling = pairs.ceiling(target, candidate.source);
+            if candidate.upper < best.sim || ceiling < best.sim || (ceiling == best.sim && index > best.index)
+            {
+                continue;
+            }
+            let sim = pairs.exact(target, candidate.source);
+            if best.loses_to(sim, index) {
+                *best = Best { sim, index };
+            }
+        }
+    }
+}
+
+/// The `most` most similar sources of each target, descending, ties by lower index.
+pub(crate) struct Several {
+    pub most: usize,
+}
+
+impl Goal for Several {
+    type State = Vec<Best>;
+
+    fn most(&self) -> usize {
+        self.most
+    }
+
+    fn floor(&self, list: &Vec<Best>) -> f32 {
+        list.get(self.most - 1).map_or(f32::NEG_INFINITY, |last| last.sim)
+    }
+
+    fn limit(&self, _: usize) -> usize {
+        usize::MAX
+    }
+
+    fn admits(&self, _: usize, _: usize) -> bool {
+        true
+    }
+
+    fn is_outdone(&self, list: &Vec<Best>, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
+        let last = list.get(self.most - 1);
+        last.is_some_and(|last| !last.loses_to(pairs.ceiling(target, source), source as u64))
+    }
+
+    fn settle(&self, list: &mut Vec<Best>, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
+        for candidate in candidates {
+            let index = candidate.source as u64;
+            if candidate.upper < self.floor(list) || self.is_outdone(list, target, candidate.source, pairs) {
+                continue;
+            }
+            let sim = pairs.exact(target, candidate.source);
+            // NaN sorts behind everything, so that a list is always filled.
+            let key = if sim.is_nan() { f32::NEG_INFINITY } else { sim };
+            let place = list.partition_point(|other| !other.loses_to(key, index));
+            if place < self.most {
+                list.truncate(self.most - 1);
+                list.insert(place, Best { sim: key, index });
+            }
+        }
+    }
+}
+
+/// All sources above a threshold, ascending, with their similarity.
+pub(crate) struct Above<L, A> {
+    pub threshold: f32,
+    /// How many leading sources a target is compared with.
+    pub limit: L,
+    /// Whether a pair counts.
+    pub admits: A,
+}
+
+impl<L, A> Goal for Above<L, A>
+where
+    L: Fn(usize) -> usize + Sync,
+    A: Fn(usize, usize) -> bool + Sync,
+{
+    type State = Vec<(u32, f32)>;
+
+    fn most(&self) -> usize {
+        0
+    }
+
+    fn floor(&self, _: &Self::State) -> f32 {
+        self.threshold
+    }
+
+    fn limit(&self, target: usize) -> usize {
+        (self.limit)(target)
+    }
+
+    fn admits(&self, target: usize, source: usize) -> bool {
+        (self.admits)(target, source)
+    }
+
+    fn settle(&self, found: &mut Self::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
+        for candidate in candidates {
+            let sim = pairs.exact(target, candidate.source);
+            if sim > self.threshold {
+                found.push((candidate.source as u32, sim));
+            }
+        }
+    }
+}
