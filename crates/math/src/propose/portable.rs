@@ -1,26 +1,27 @@
 //! The plain twin of the pair kernels: the definition of what they compute. The inner loop runs over a panel's lanes, so it vectorises.
 use super::{GROUP, Group, LANES, Scores};
 
+/// Lanes that are summed together.
+const PART: usize = 16;
+
 pub(super) fn score(
     panel: &[u32],
     scale: &[f32; LANES],
     group: &Group<'_>,
     scores: &mut Scores,
 ) -> [u64; GROUP] {
+    let panel: &[[[i16; 2]; LANES]] = bytemuck::cast_slice::<u32, [i16; 2]>(panel).as_chunks().0;
     std::array::from_fn(|row| {
-        let mut mask = 0;
-        let mut sums = [group.start[row]; LANES];
-        for (word, lanes) in group.words[row].iter().zip(panel.as_chunks::<LANES>().0) {
-            let [a, b] = pair(*word);
-            for (sum, lane) in sums.iter_mut().zip(lanes) {
-                let [x, y] = pair(*lane);
-                *sum += a * x + b * y;
+        let words: &[[i16; 2]] = bytemuck::cast_slice(group.words[row]);
+        let scores_of = &mut scores.rows[row];
+        for (part, scores) in scores_of.as_chunks_mut::<PART>().0.iter_mut().enumerate() {
+            let sums = sums(words, panel, part * PART, group.start[row]);
+            for lane in 0..PART {
+                scores[lane] = sums[lane] as f32 * scale[part * PART + lane];
             }
         }
-        let mut peak = f32::NEG_INFINITY;
-        for lane in 0..LANES {
-            let score = sums[lane] as f32 * scale[lane];
-            scores.rows[row][lane] = score;
+        let (mut mask, mut peak) = (0, f32::NEG_INFINITY);
+        for (lane, &score) in scores_of.iter().enumerate() {
             if group.counted[row] >> lane & 1 == 1 && score > peak {
                 peak = score;
             }
@@ -33,10 +34,17 @@ pub(super) fn score(
     })
 }
 
-/// The two 16-bit codes of a word.
-fn pair(word: u32) -> [i32; 2] {
-    let codes: [i16; 2] = bytemuck::cast(word);
-    codes.map(i32::from)
+/// The integer sums of a row against [`PART`] lanes of a panel. Few enough for the registers of any processor.
+fn sums(words: &[[i16; 2]], panel: &[[[i16; 2]; LANES]], first: usize, start: i32) -> [i32; PART] {
+    let mut sums = [start; PART];
+    for (word, lanes) in words.iter().zip(panel) {
+        let [a, b] = word.map(i32::from);
+        let lanes: &[[i16; 2]] = &lanes[first..first + PART];
+        for (sum, lane) in sums.iter_mut().zip(lanes) {
+            *sum += a * i32::from(lane[0]) + b * i32::from(lane[1]);
+        }
+    }
+    sums
 }
 
 /// The lanes of a mask whose score is not below a floor.
