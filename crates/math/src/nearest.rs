@@ -7,7 +7,8 @@ use crate::{
 
 /// For each row of `rows` (`[n, dim]`) the centroid (`[k, dim]`) of largest similarity, ties to the lower index, into `labels` and the
 /// similarity into `sims` (`n` each). Exact: equal to scoring all pairs with [`crate::rows::similarity`]. A row whose similarities are all NaN
-/// (it holds NaN) gets label 0 and NaN. Works in parallel in the current rayon pool; allocates O(n + k) and a tile of scores per thread.
+/// (it holds NaN) gets label 0 and NaN. Works in parallel in the current rayon pool; allocates codes
+/// of at most half the size of rows and centroids, and O(n + k).
 /// Panics if `k` is 0 while `n` is not, or a length contradicts the shapes.
 pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], sims: &mut [f32]) {
     let n = row_count(rows, dim);

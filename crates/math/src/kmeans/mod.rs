@@ -27,8 +27,8 @@ pub struct KMeansOptions {
     pub tolerance: f64,
     /// Seeds the choice of sample and seeds. Default 0.
     pub seed: u64,
-    /// Ceiling in bytes for all buffers of a training, but for rows that the source itself holds in memory, and for a score tile and kernel
-    /// scratch of a few MiB a thread. Default 1 GiB. It changes how much is read at once; it changes results only where it is too small for
+    /// Ceiling in bytes for all buffers of a training, but for rows that the source itself holds in memory, and for
+    /// candidates of less than a MiB a thread. Default 1 GiB. It changes how much is read at once; it changes results only where it is too small for
     /// the seeding sample wanted (see [`KMeans::sample_rows`]).
     pub memory_bytes: usize,
 }

@@ -1,7 +1,7 @@
 //! SemDeDup's pair search: for every row of a scan the most similar earlier row, or all pairs above a threshold.
 //!
 //! The decision to question: no similarity matrix is ever kept. Blocks of rows are scored against all earlier blocks, tile by tile, so a
-//! cell of millions of rows needs three blocks of memory (at most 16 MiB each, beside 8 bytes a row of result) instead of `n²`.
+//! cell of millions of rows needs three blocks of memory (at most 16 MiB each with a quarter or half of that for their codes, beside 8 bytes a row of result) instead of `n²`.
 mod blocks;
 mod brute;
 #[cfg(test)]
