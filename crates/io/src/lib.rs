@@ -17,6 +17,7 @@ pub mod storage;
 pub mod subset;
 pub mod tables;
 pub mod tar;
+mod text;
 pub mod uids;
 
 pub use array::ArrayReader;
@@ -28,4 +29,5 @@ pub use error::{IoError, Result};
 pub use source::{ArrayInfo, Dataset, Layout, LayoutKind, OpenOptions, ShardInfo};
 pub use storage::{Location, ReadAt, SourceFile, Storage};
 pub use tables::{Batches, RowChoice, TableReader, TableWriter, uid_array, verdict_fields};
+pub use text::{CAPTION_NAMES, csv_field, is_text};
 pub use uids::stable_uid;

@@ -2,10 +2,7 @@
 //! that several steps made the last one counts, as everywhere in a run.
 use std::path::{Path, PathBuf};
 
-use arrow::{
-    array::ArrayRef,
-    datatypes::{DataType, Field},
-};
+use arrow::{array::ArrayRef, datatypes::Field};
 use cribble_core::{Error, Result, Uid};
 use cribble_pipeline::{RunFolder, StepState, TableReader, TableSchema};
 
@@ -70,9 +67,4 @@ pub(crate) fn step_columns(
         }
     }
     Ok(columns)
-}
-
-/// Whether values of this type are texts.
-pub(crate) fn is_text(kind: &DataType) -> bool {
-    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }

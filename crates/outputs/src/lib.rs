@@ -10,3 +10,4 @@ pub mod subset_algebra;
 mod values;
 
 pub use run_captions::RunCaptions;
+pub use values::json as json_value;

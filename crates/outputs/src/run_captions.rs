@@ -1,11 +1,11 @@
 //! The new captions of a run as a source for [`crate::reshard`]: all columns `caption_…` of its steps.
 use cribble_core::{Cancel, Error, Progress, Result};
-use cribble_io::{RowChoice, TableReader};
+use cribble_io::{RowChoice, TableReader, is_text};
 use cribble_pipeline::RunFolder;
 use serde_json::Map;
 
 use crate::{
-    columns::{StepColumn, is_text, shard_names, step_columns, table},
+    columns::{StepColumn, shard_names, step_columns, table},
     reshard::{CaptionField, CaptionSource, CaptionWriter},
     values,
 };

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 
 /// The value of a row. Null, NaN and infinities are null; numbers keep their shortest digits (an f32 of 0.3 is 0.3); lists and structs keep their shape;
 /// whatever JSON has no word for (dates, bytes) becomes text.
-pub(crate) fn json(column: &dyn Array, row: usize) -> Result<Value> {
+pub fn json(column: &dyn Array, row: usize) -> Result<Value> {
     if column.is_null(row) {
         return Ok(Value::Null);
     }

@@ -2,23 +2,16 @@
 use arrow::{
     array::{ArrayRef, AsArray, StringArray},
     compute::cast,
-    datatypes::{DataType, Field, Schema},
+    datatypes::{DataType, Schema},
 };
 use cribble_core::{Error, Result, name_hint};
+use cribble_io::{CAPTION_NAMES, is_text};
 use cribble_pipeline::StepContext;
-
-/// Names that captions have in the wild, first choice first.
-const NAMES: [&str; 6] = ["text", "caption", "txt", "TEXT", "CAPTION", "alt_text"];
 
 /// A column of captions, whatever width of text it has.
 pub fn texts(column: &ArrayRef) -> Result<StringArray> {
     let column = cast(column, &DataType::Utf8).map_err(|error| Error::input(format!("captions: {error}")))?;
     Ok(column.as_string().clone())
-}
-
-/// Whether a column holds text.
-pub fn is_text(field: &Field) -> bool {
-    matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// The column that the option named `option` asks for, if there is one of that name and it holds text.
@@ -44,19 +37,18 @@ pub fn caption_column(context: &StepContext<'_>, wanted: &str, without: &str) ->
     }
     let schema = context.schema()?;
     let texts = texts_of(&schema);
-    NAMES.into_iter().find(|name| texts.contains(name)).map(Into::into).ok_or_else(|| {
+    CAPTION_NAMES.into_iter().find(|name| texts.contains(name)).map(Into::into).ok_or_else(|| {
         let or = if without.is_empty() { String::new() } else { format!(", or {without}") };
-        Error::usage(format!("no column with captions was found: none of {}", NAMES.join(", "))).with_hint(
-            if texts.is_empty() {
+        Error::usage(format!("no column with captions was found: none of {}", CAPTION_NAMES.join(", ")))
+            .with_hint(if texts.is_empty() {
                 format!("there is no column with text{or}")
             } else {
                 format!("set text = \"…\" (--text-column) to one of {}{or}", texts.join(", "))
-            },
-        )
+            })
     })
 }
 
 fn texts_of(schema: &Schema) -> Vec<&str> {
-    let fields = schema.fields().iter().filter(|field| is_text(field) && field.name() != "uid");
+    let fields = schema.fields().iter().filter(|field| is_text(field.data_type()) && field.name() != "uid");
     fields.map(|field| field.name().as_str()).collect()
 }

@@ -1,8 +1,11 @@
 //! The samples of a shard, block by block: where each image lies, and its caption. Only places and texts: bytes are read by the thread that
 //! decodes them. For every step that reads pixels or goes through captions beside them.
+use std::borrow::Cow;
+
 use cribble_core::{Error, Result, Uid};
 use cribble_io::{
-    source::{Dataset, ImageReader, RowImage},
+    Storage,
+    source::{Dataset, ImagePlace, ImageReader, LastFile, RowImage},
     tar::ImageIndex,
 };
 use cribble_pipeline::{ColumnReader, StepContext};
@@ -14,6 +17,8 @@ use crate::{
     images::{Located, open_index, tars},
 };
 
+/// A file with more bytes is no image that anybody trains on; reading it would break the memory ceiling.
+const MOST_BYTES: u64 = 256 << 20;
 /// Rows of captions that are read at once.
 const CAPTION_ROWS: usize = 4096;
 /// Rows of a block, however few of them are wanted.
@@ -64,6 +69,44 @@ pub struct Sample {
     pub image: Option<RowImage>,
     /// Its caption; null captions are none.
     pub text: Option<String>,
+}
+
+/// Why nothing can be made of a row.
+pub struct Fault {
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// The bytes of an image and where they lie, or why there are none.
+pub type ImageBytes<'a> = Result<(&'a ImagePlace, Cow<'a, [u8]>), Fault>;
+
+/// Reads a row's image. Fails only when something other than the sample is at fault: a file
+/// of its own that is gone or refused is the sample's, a shared one (a tar, a table) is the input's.
+pub fn image_bytes<'a>(
+    storage: &dyn Storage,
+    last: &mut LastFile,
+    image: Option<&'a RowImage>,
+) -> Result<ImageBytes<'a>> {
+    let place = match image {
+        Some(RowImage::At(place)) => place,
+        Some(RowImage::Missing(why)) => return Ok(Err(Fault::new("no_image", why.as_str()))),
+        None => return Ok(Err(Fault::new("no_image", "the row has no image"))),
+    };
+    match place.read(storage, last, MOST_BYTES) {
+        Ok(Some(bytes)) => Ok(Ok((place, bytes))),
+        Ok(None) => {
+            let message = format!("{}: more than {} MB", place.name, MOST_BYTES >> 20);
+            Ok(Err(Fault::new("file_too_large", message)))
+        }
+        Err(error) if place.length().is_some() => Err(error.into()),
+        Err(error) => Ok(Err(Fault::new("no_image", error.to_string()))),
+    }
 }
 
 /// Reads forward through a shard.

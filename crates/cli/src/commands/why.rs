@@ -5,12 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
-    datatypes::DataType,
-    util::display::array_value_to_string,
-};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use cribble_core::{Error, ErrorKind, Recipe, Result, StepOptions, Uid};
+use cribble_outputs::json_value;
 use cribble_pipeline::{DECISION, Decided, Decisions, RunFolder, read_column};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use rayon::prelude::*;
@@ -300,35 +297,10 @@ fn read_row(path: &Path, place: &Place) -> Result<Map<String, Value>> {
 
 /// One value as JSON. 16 bytes are a uid; what JSON has no word for (NaN) is null.
 fn value(array: &ArrayRef, row: usize) -> Value {
-    use arrow::datatypes as types;
-    if array.is_null(row) {
-        return Value::Null;
-    }
-    match array.data_type() {
-        DataType::Boolean => array.as_boolean().value(row).into(),
-        DataType::Int8 => array.as_primitive::<types::Int8Type>().value(row).into(),
-        DataType::Int16 => array.as_primitive::<types::Int16Type>().value(row).into(),
-        DataType::Int32 => array.as_primitive::<types::Int32Type>().value(row).into(),
-        DataType::Int64 => array.as_primitive::<types::Int64Type>().value(row).into(),
-        DataType::UInt32 => array.as_primitive::<types::UInt32Type>().value(row).into(),
-        DataType::UInt64 => array.as_primitive::<types::UInt64Type>().value(row).into(),
-        // By way of text, so that 0.9 does not become 0.8999999761581421.
-        DataType::Float32 => {
-            let number = array.as_primitive::<types::Float32Type>().value(row);
-            number.to_string().parse::<f64>().ok().filter(|n| n.is_finite()).map_or(Value::Null, Value::from)
-        }
-        DataType::Float64 => {
-            let number = array.as_primitive::<types::Float64Type>().value(row);
-            if number.is_finite() { number.into() } else { Value::Null }
-        }
-        DataType::Utf8 => array.as_string::<i32>().value(row).into(),
-        DataType::FixedSizeBinary(16) => {
-            match <[u8; 16]>::try_from(array.as_fixed_size_binary().value(row)) {
-                Ok(bytes) => Uid::from_bytes(bytes).to_string().into(),
-                Err(_) => Value::Null,
-            }
-        }
-        _ => array_value_to_string(array, row).map_or(Value::Null, Value::from),
+    match array.as_fixed_size_binary_opt().filter(|bytes| bytes.value_length() == 16 && bytes.is_valid(row)) {
+        Some(bytes) => <[u8; 16]>::try_from(bytes.value(row))
+            .map_or(Value::Null, |bytes| Uid::from_bytes(bytes).to_string().into()),
+        None => json_value(array, row).unwrap_or_default(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `cluster_labels.csv` as luvdatacomp's cluster.py writes it: `uid,data_points,cluster_label`, where `data_points` is the caption.
-use std::{borrow::Cow, io::Write, path::Path};
+use std::{io::Write, path::Path};
 
 use arrow::array::Array;
 use cribble_core::{Cancel, Error, Progress, Result};
-use cribble_io::{AtomicFile, IoError, source::Dataset};
+use cribble_io::{AtomicFile, CAPTION_NAMES, IoError, csv_field, source::Dataset};
 use cribble_pipeline::{RunFolder, StepState};
 
 use super::{FileExport, caption_column, finished, input_columns, selection};
@@ -28,7 +28,7 @@ pub fn cluster_labels(
     let labels = find(run, dataset)?;
     let caption = caption_column(dataset).ok_or_else(|| {
         Error::usage(format!("{} has no column with captions", dataset.path().display()))
-            .with_hint(format!("one of {} is expected", super::CAPTIONS.join(", ")))
+            .with_hint(format!("one of {} is expected", CAPTION_NAMES.join(", ")))
     })?;
     let mut file = AtomicFile::create(out)?;
     let fail = |error| IoError::write(out, "write", None, error);
@@ -44,7 +44,7 @@ pub fn cluster_labels(
         for (row, selected) in selection.iter().enumerate() {
             if label.is_valid(row) && (all || selected.keep) {
                 let caption = values::text(&captions[0], row)?;
-                let (caption, label) = (quoted(&caption), values::text(&label, row)?);
+                let (caption, label) = (csv_field(&caption), values::text(&label, row)?);
                 writeln!(file, "{},{caption},{label}", selected.uid).map_err(fail)?;
                 rows += 1;
             }
@@ -72,31 +72,4 @@ fn find(run: &RunFolder, dataset: &Dataset) -> Result<StepColumn> {
     let columns = step_columns(run, &shard.name, |name| name == "cluster")?;
     let field = columns.into_iter().next().ok_or_else(missing)?.field;
     Ok(StepColumn { folder, field })
-}
-
-/// A field of CSV (RFC 4180): in quotes where a comma, a quote or a line break would end it or be misread.
-fn quoted(text: &str) -> Cow<'_, str> {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\"")).into()
-    } else {
-        text.into()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn fields_are_quoted_where_they_must_be() {
-        for (text, field) in [
-            ("a cat", "a cat"),
-            ("", ""),
-            ("a, b", "\"a, b\""),
-            ("say \"x\"", "\"say \"\"x\"\"\""),
-            ("a\r\nb", "\"a\r\nb\""),
-        ] {
-            assert_eq!(quoted(text), field);
-        }
-    }
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use arrow::{array::ArrayRef, compute::concat};
 use cribble_core::{Error, Result, Uid};
-use cribble_io::source::Dataset;
+use cribble_io::{CAPTION_NAMES, is_text, source::Dataset};
 use cribble_pipeline::{RunFolder, Selection, read_selection};
 use serde::Serialize;
 
@@ -26,15 +26,11 @@ pub struct FileExport {
     pub rows: u64,
 }
 
-/// Names that captions have in the wild, first choice first; as the steps look for them.
-const CAPTIONS: [&str; 6] = ["text", "caption", "txt", "TEXT", "CAPTION", "alt_text"];
-
 /// The column of the input with the captions.
 fn caption_column(dataset: &Dataset) -> Option<&'static str> {
-    let is_text = |name: &&str| {
-        dataset.schema().field_with_name(name).is_ok_and(|field| crate::columns::is_text(field.data_type()))
-    };
-    CAPTIONS.into_iter().find(is_text)
+    let holds_text =
+        |name: &&str| dataset.schema().field_with_name(name).is_ok_and(|field| is_text(field.data_type()));
+    CAPTION_NAMES.into_iter().find(holds_text)
 }
 
 /// Columns of the input over all rows of a shard.

@@ -64,25 +64,8 @@ const DOES: [&str; 34] = [
     "reveals",
     "is",
 ];
-/// How the reader is told to look, behind "In this image,".
-const LOOK: [&str; 14] = [
-    "we can clearly see",
-    "you can clearly see",
-    "we can see",
-    "you can see",
-    "one can see",
-    "i can see",
-    "we see",
-    "you see",
-    "i see",
-    "we can observe",
-    "there is",
-    "there are",
-    "there's",
-    "it can be seen that",
-];
-/// Of [`LOOK`], those that may open a caption without an image before them.
-const LOOK_ALONE: [&str; 9] = [
+/// How the reader is told to look, with an image before it ("In this image,") or without.
+const LOOK: [&str; 9] = [
     "we can clearly see",
     "you can clearly see",
     "we can see",
@@ -93,6 +76,8 @@ const LOOK_ALONE: [&str; 9] = [
     "you see",
     "i see",
 ];
+/// The same behind an image alone: a caption may well begin with "There is".
+const LOOK_BEHIND: [&str; 5] = ["we can observe", "there is", "there are", "there's", "it can be seen that"];
 
 /// A text read word by word, without its case.
 #[derive(Clone, Copy)]
@@ -151,7 +136,8 @@ fn image_does(text: Rest<'_>) -> Option<Rest<'_>> {
 fn in_the_image(text: Rest<'_>) -> Option<Rest<'_>> {
     let rest = image(text.after("in")?.after_one(&["the", "this"])?)?;
     let comma = rest.0.strip_prefix(',').map(|rest| Rest(rest.trim_start()));
-    match comma.unwrap_or(rest).after_one(&LOOK) {
+    let told = comma.unwrap_or(rest);
+    match told.after_one(&LOOK).or_else(|| told.after_one(&LOOK_BEHIND)) {
         Some(behind) => Some(behind),
         None => comma,
     }
@@ -175,7 +161,7 @@ pub fn without_opening(text: &str) -> Option<&str> {
     let rest = in_the_image(text)
         .or_else(|| image_does(text))
         .or_else(|| this_is(text))
-        .or_else(|| text.after_one(&LOOK_ALONE))?;
+        .or_else(|| text.after_one(&LOOK))?;
     let rest = rest.0.trim_start_matches([' ', ',', ':']);
     rest.contains(char::is_alphanumeric).then_some(rest)
 }

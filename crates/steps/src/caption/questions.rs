@@ -95,7 +95,7 @@ impl<'a, 'c, F: Fn(Content) -> Request> Questions<'a, 'c, F> {
                     .par_iter()
                     .map_init(LastFile::default, |last, sample| {
                         let image = picture(storage, last, sample.image.as_ref(), longest)?;
-                        Ok((sample.row, image.map(Content::Image).map_err(|(code, _)| code)))
+                        Ok((sample.row, image.map(Content::Image).map_err(|fault| fault.code)))
                     })
                     .collect::<Result<_>>()?
             }

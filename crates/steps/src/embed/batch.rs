@@ -2,27 +2,15 @@
 use std::sync::{Mutex, PoisonError};
 
 use cribble_core::{Error, Result};
-use cribble_io::{
-    Storage,
-    source::{ImagePlace, LastFile, RowImage},
-};
+use cribble_io::{Storage, source::LastFile};
 use cribble_models::{ImageTower, TextTower, Tokens};
 use cribble_pixels::{Limits, Mode, PixelError, Scratch};
 use half::f16;
 
 use crate::{
     encoder::{cosine, model_error},
-    sample_rows::Sample,
+    sample_rows::{Fault, Sample, image_bytes},
 };
-
-/// A file with more bytes is no image that anybody trains on; reading it would break the memory ceiling.
-const MOST_BYTES: u64 = 256 << 20;
-
-/// Why a row could not be embedded.
-pub struct Fault {
-    pub code: &'static str,
-    pub message: String,
-}
 
 /// The vectors of a row; empty where there is no such tower.
 #[derive(Default)]
@@ -63,10 +51,6 @@ pub struct Desk {
     scratch: Scratch,
     pixels: Vec<f32>,
     last: LastFile,
-}
-
-fn fault(code: &'static str, message: impl Into<String>) -> Fault {
-    Fault { code, message: message.into() }
 }
 
 impl Encoders<'_> {
@@ -118,7 +102,8 @@ impl Encoders<'_> {
             let (image, text) = (row(&images, at), row(&texts, at));
             // The towers answer with zeros where they came to no finite numbers.
             if image.iter().chain(&text).any(|vector| vector.iter().all(|&value| value == 0.0)) {
-                outcome.result = Err(fault("zero_vector", "the encoder gave a vector without a direction"));
+                outcome.result =
+                    Err(Fault::new("zero_vector", "the encoder gave a vector without a direction"));
                 continue;
             }
             if let Ok(vectors) = &mut outcome.result {
@@ -139,18 +124,9 @@ impl Encoders<'_> {
         length: &mut u64,
     ) -> Result<Result<(), Fault>> {
         let Some(tower) = self.images else { return Ok(Ok(())) };
-        let place = match &sample.image {
-            Some(RowImage::At(place)) => place,
-            Some(RowImage::Missing(why)) => return Ok(Err(fault("no_image", why.as_str()))),
-            None => return Ok(Err(fault("no_image", "the row has no image"))),
-        };
-        let bytes = match place.read(self.storage, &mut desk.last, MOST_BYTES) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => {
-                let message = format!("{}: more than {} MB", place.name, MOST_BYTES >> 20);
-                return Ok(Err(fault("file_too_large", message)));
-            }
-            Err(error) => return read_fault(place, error),
+        let (place, bytes) = match image_bytes(self.storage, &mut desk.last, sample.image.as_ref())? {
+            Ok(read) => read,
+            Err(fault) => return Ok(Err(fault)),
         };
         *length = bytes.len() as u64;
         let run = |scratch: &mut Scratch, max_pixels: u64, out: &mut [f32]| {
@@ -163,24 +139,19 @@ impl Encoders<'_> {
             let _one = self.huge.lock().unwrap_or_else(PoisonError::into_inner);
             result = run(&mut Scratch::default(), self.max_pixels, out);
         }
-        Ok(result.map_err(|error| fault(error.code(), format!("{}: {error}", place.name))))
+        Ok(result.map_err(|error| Fault::new(error.code(), format!("{}: {error}", place.name))))
     }
 
     fn tokens(&self, sample: &Sample) -> Result<Option<Tokens>, Fault> {
         let Some(tower) = self.texts else { return Ok(None) };
         let Some(text) = &sample.text else {
-            return Err(fault("no_caption", "the sample has no caption"));
+            return Err(Fault::new("no_caption", "the sample has no caption"));
         };
         match tower.tokenizer().encode(text) {
             Ok(tokens) => Ok(Some(tokens)),
-            Err(error) => Err(fault("bad_caption", error.to_string())),
+            Err(error) => Err(Fault::new("bad_caption", error.to_string())),
         }
     }
-}
-
-/// A file of its own that is gone or refused is the sample's fault; a shared one (a tar, a table) is the input's.
-fn read_fault(place: &ImagePlace, error: cribble_io::IoError) -> Result<Result<(), Fault>> {
-    if place.length().is_some() { Err(error.into()) } else { Ok(Err(fault("no_image", error.to_string()))) }
 }
 
 fn halves(vector: &[f32]) -> Vec<f16> {

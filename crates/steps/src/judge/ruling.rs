@@ -21,8 +21,6 @@ pub struct Ruling {
     /// `acceptable`, `unacceptable`, `abstained`, `unparsed`, `missing`.
     pub verdict: &'static str,
     pub keep: bool,
-    /// What `keep` says as a verdict.
-    pub keep_word: Option<Verdict>,
     pub reason: String,
     pub title: String,
     pub category: String,
@@ -39,7 +37,6 @@ impl Ruling {
     /// A person's word goes above the judge's; what that one said stays to be read.
     pub fn overrule(&mut self, decision: &Decision) {
         self.keep = decision.verdict == Decided::Keep;
-        self.keep_word = Some(if self.keep { Verdict::Acceptable } else { Verdict::Unacceptable });
         self.decided_by = Some(decision.reason());
     }
 }
@@ -62,7 +59,6 @@ impl Judge {
             size: sample.size,
             verdict: word(None),
             keep: true,
-            keep_word: None,
             reason: String::new(),
             title: profile::title(sample),
             category: String::new(),
@@ -98,7 +94,6 @@ impl Judge {
             }
         };
         ruling.verdict = word(verdict);
-        ruling.keep_word = verdict;
         ruling.keep = match verdict {
             Some(Verdict::Acceptable) => true,
             Some(Verdict::Unacceptable) => false,

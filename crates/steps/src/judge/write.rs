@@ -9,8 +9,8 @@ use arrow::{
     },
     datatypes::{Field, Schema},
 };
-use cribble_chat::verdict::Verdict;
 use cribble_core::{Error, Result};
+use cribble_io::csv_field;
 use cribble_pipeline::{StepContext, write_columns};
 use serde_json::{Map, json};
 
@@ -121,12 +121,12 @@ pub fn luvdatacomp(
             name.clone(),
             ruling.answers.first().map_or_else(|| json!(ruling.reason), |text| json!(text)),
         );
-        let word = match ruling.keep_word {
-            Some(Verdict::Acceptable) => "Acceptable",
-            Some(Verdict::Unacceptable) => "Unacceptable",
-            _ => ruling.verdict,
+        let word = match (ruling.verdict, &ruling.decided_by, ruling.keep) {
+            ("acceptable", None, _) | (_, Some(_), true) => "Acceptable",
+            ("unacceptable", None, _) | (_, Some(_), false) => "Unacceptable",
+            (unsure, None, _) => unsure,
         };
-        writeln!(csv, "{name},{},{word}", quoted(&ruling.reason))
+        writeln!(csv, "{name},{},{word}", csv_field(&ruling.reason))
             .map_err(|error| Error::bug(error.to_string()))?;
     }
     let pretty = |map: &Map<String, serde_json::Value>| {
@@ -135,13 +135,4 @@ pub fn luvdatacomp(
     cribble_io::write_file(&folder.join("cluster_samples.json"), pretty(&samples)?.as_bytes())?;
     cribble_io::write_file(&folder.join("classifications.json"), pretty(&raw)?.as_bytes())?;
     Ok(cribble_io::write_file(&folder.join("classifications.csv"), csv.as_bytes())?)
-}
-
-/// A field of CSV, quoted where it must be.
-fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.into()
-    }
 }

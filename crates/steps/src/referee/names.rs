@@ -1,11 +1,11 @@
 //! What the options leave open: the model and the embedding of the embed step before, the captions of the steps before and of the input.
 use cribble_core::{EmbedOptions, Error, Result, What, name_hint};
-use cribble_io::source::Dataset;
+use cribble_io::{is_text, source::Dataset};
 use cribble_pipeline::{Embedding, StepContext};
 
 use super::{BEST, Referee};
 use crate::{
-    captions::{caption_column, is_text, text_column},
+    captions::{caption_column, text_column},
     encoder::{Encoder, Towers},
 };
 
@@ -30,7 +30,8 @@ impl Referee {
     pub(super) fn look_at(&self, dataset: &Dataset) {
         self.given.get_or_init(|| {
             let fields = dataset.schema().fields().iter();
-            let captions = fields.filter(|field| is_text(field) && field.name().starts_with(PREFIX));
+            let captions =
+                fields.filter(|field| is_text(field.data_type()) && field.name().starts_with(PREFIX));
             captions.map(|field| field.name().clone()).filter(|name| !BEST.contains(&name.as_str())).collect()
         });
     }
