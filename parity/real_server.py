@@ -150,7 +150,7 @@ class Check:
         rows = {}
         for file in sorted((self.folder / out / "steps").glob("01-*/*.parquet")):
             table = parquet.read_table(file).to_pydict()
-            rows |= dict(zip((uid.hex() for uid in table["uid"]), zip(table["caption_new"], table["caption_new_state"])))
+            rows |= dict(zip((uid.hex() for uid in table["uid"]), zip(table["caption_new"], table["state_new"])))
         return rows
 
     def compare(self, rows, references, what):
