@@ -25,6 +25,7 @@ mod random;
 pub mod rows;
 mod scan;
 mod single;
+pub mod sketch;
 #[cfg(test)]
 mod testing;
 

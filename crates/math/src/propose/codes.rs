@@ -59,23 +59,51 @@ impl Codes {
         codes
     }
 
+    /// Takes the codes of rows, in parallel.
     pub(crate) fn fill(&mut self, kernel: Kernel, rows: &[f32], dim: usize) {
-        let n = row_count(rows, dim);
-        let per_word = kernel.codes_per_word();
-        let levels = if dim > LONGEST_ROW { 0 } else { kernel.levels(dim) };
-        self.kernel = Some(kernel);
-        self.depth = dim.div_ceil(per_word);
-        self.words.resize(n * self.depth, 0);
-        self.facts.clear();
+        self.resize(kernel, rows, dim);
         let words = self.words.par_chunks_exact_mut(self.depth);
-        let encoded = rows.par_chunks_exact(dim).zip(words).with_min_len(LANES).map(|(row, words)| {
-            if per_word == 4 {
-                encode::<i8>(kernel, row, bytemuck::cast_slice_mut(words), levels)
+        let encoded = rows.par_chunks_exact(dim).zip(words).with_min_len(LANES);
+        encoded.map(|(row, words)| encode_words(kernel, row, words)).collect_into_vec(&mut self.facts);
+    }
+
+    /// As [`Codes::fill`], on the calling thread.
+    pub(crate) fn fill_here(&mut self, kernel: Kernel, rows: &[f32], dim: usize) {
+        self.resize(kernel, rows, dim);
+        let encoded = rows.chunks_exact(dim).zip(self.words.chunks_exact_mut(self.depth));
+        self.facts.extend(encoded.map(|(row, words)| encode_words(kernel, row, words)));
+    }
+
+    fn resize(&mut self, kernel: Kernel, rows: &[f32], dim: usize) {
+        self.kernel = Some(kernel);
+        self.depth = dim.div_ceil(kernel.codes_per_word());
+        self.words.resize(row_count(rows, dim) * self.depth, 0);
+        self.facts.clear();
+    }
+
+    /// Sketches as rows of `N` values: their codes, and scale, length, coded length and error.
+    pub(crate) fn of_sketches<'a, const N: usize>(
+        kernel: Kernel,
+        sketches: impl ExactSizeIterator<Item = (&'a [i8; N], [f32; 4])>,
+    ) -> Self {
+        let depth = N.div_ceil(kernel.codes_per_word());
+        let mut words = vec![0u32; sketches.len() * depth];
+        let facts = sketches.zip(words.chunks_exact_mut(depth)).map(|(sketch, words)| {
+            let (codes, [scale, length, coded, error]) = sketch;
+            let shift = if kernel.codes_per_word() == 4 {
+                bytemuck::cast_slice_mut::<u32, i8>(words)[..N].copy_from_slice(codes);
+                i8::SHIFT
             } else {
-                encode::<i16>(kernel, row, bytemuck::cast_slice_mut(words), levels)
-            }
+                let wide = bytemuck::cast_slice_mut::<u32, i16>(words).iter_mut();
+                wide.zip(codes).for_each(|(wide, &code)| *wide = i16::from(code));
+                i16::SHIFT
+            };
+            let sum: i32 = codes.iter().map(|&code| i32::from(code)).sum();
+            // No similarity is computed from a sketch.
+            Facts { square: f64::NAN, scale, length, coded, error, start: -shift * sum }
         });
-        encoded.collect_into_vec(&mut self.facts);
+        let facts = facts.collect();
+        Self { words, facts, depth, kernel: Some(kernel) }
     }
 
     /// Bytes that the codes of one row take.
@@ -183,6 +211,15 @@ impl Code for i16 {
     }
 }
 
+fn encode_words(kernel: Kernel, row: &[f32], words: &mut [u32]) -> Facts {
+    let levels = if row.len() > LONGEST_ROW { 0 } else { kernel.levels(row.len()) };
+    if kernel.codes_per_word() == 4 {
+        encode::<i8>(kernel, row, bytemuck::cast_slice_mut(words), levels)
+    } else {
+        encode::<i16>(kernel, row, bytemuck::cast_slice_mut(words), levels)
+    }
+}
+
 /// Rounds a row to multiples of a step of its own; `codes` may be longer than the row (then zero).
 fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) -> Facts {
     let square = dot(row, row);
@@ -202,6 +239,11 @@ fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) ->
         error: found.error.sqrt() * (1.0 + SUMS),
         start: -C::SHIFT * found.sum,
     }
+}
+
+/// [`encode`] in 8 bits, by the plain twin: the same on every processor.
+pub(crate) fn encode_bytes(row: &[f32], codes: &mut [i8]) -> Facts {
+    encode(Kernel::Portable, row, codes, 127)
 }
 
 /// A step of at least `least`, with 12 significant bits: its products with codes of at most 12 bits are exact in `f32`.

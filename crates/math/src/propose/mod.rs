@@ -14,7 +14,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use codes::{Codes, Facts, Rows};
+pub(crate) use codes::{Codes, Facts, Rows, encode_bytes};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
@@ -117,10 +117,21 @@ impl Lanes {
             lanes.scale[lane] = facts.scale;
             lanes.length[lane] = facts.length;
             lanes.error[lane] = facts.error_as_source();
-            lanes.longest = lanes.longest.max(facts.length);
-            lanes.worst = lanes.worst.max(facts.error_as_source());
         }
-        lanes
+        let all = Self::of_any(facts);
+        Self { longest: all.longest, worst: all.worst, ..lanes }
+    }
+
+    /// What bounds any of the rows, as many as they may be, and none in particular.
+    fn of_any(facts: &[Facts]) -> Self {
+        let most = |of: fn(&Facts) -> f32| facts.iter().map(of).fold(0.0, f32::max);
+        Self {
+            scale: [0.0; LANES],
+            length: [0.0; LANES],
+            error: [0.0; LANES],
+            longest: most(|facts| facts.length),
+            worst: most(Facts::error_as_source),
+        }
     }
 
     /// The score below which no source of the panel can reach a similarity of `cut`. NaN or `-∞` rule nothing out.
@@ -163,6 +174,19 @@ pub(crate) struct Group<'a> {
     pub floor: [f32; GROUP],
     /// The lanes that count for [`Scores::peaks`].
     pub counted: [u64; GROUP],
+}
+
+/// A [`Group`] of which only the masks are wanted.
+pub(crate) struct Screened<'a> {
+    pub words: [&'a [u32]; GROUP],
+    pub start: [i32; GROUP],
+    pub floor: [f32; GROUP],
+}
+
+/// For each row the score below which no row of the block, as a source, can reach a similarity of `cut`.
+pub(crate) fn screen_floor(facts: &[Facts], cut: f32) -> Vec<f32> {
+    let all = Lanes::of_any(facts);
+    facts.iter().map(|target| all.floor(target, cut)).collect()
 }
 
 /// Scores of a group against a panel.
@@ -215,6 +239,21 @@ impl Panels {
             Kernel::Avx2 => x86::score_avx2(words, scale, group, scores),
             #[cfg(target_arch = "x86_64")]
             Kernel::Vnni => x86::score_vnni(words, scale, group, scores),
+        }
+    }
+
+    /// As [`Panels::score`], for searches that want the masks alone.
+    pub(crate) fn screen(&self, panel: usize, group: &Screened<'_>) -> [u64; GROUP] {
+        let words: &[u32] = bytemuck::cast_slice(&self.words);
+        let words = &words[panel * self.depth * LANES..(panel + 1) * self.depth * LANES];
+        let scale = &self.lanes[panel].scale;
+        match self.kernel {
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => x86::screen_vnni(words, scale, group),
+            _ => {
+                let Screened { words, start, floor } = *group;
+                self.score(panel, &Group { words, start, floor, counted: [0; GROUP] }, &mut Scores::EMPTY)
+            }
         }
     }
 

@@ -1,14 +1,14 @@
 //! The kernels in x86 instructions. Each public function is safe: it checks its slices, then runs a body that the caller has found the
 //! processor to have. The bodies keep a group's sums in registers and read the panel once.
 use super::{
-    GROUP, Group, LANES, Scores,
+    GROUP, Group, LANES, Scores, Screened,
     codes::{Encoded, MAGIC, step_of},
 };
 use std::arch::x86_64::*;
 
 /// Checks that every row is as deep as the panel.
-fn check(panel: &[u32], group: &Group<'_>) {
-    assert!(group.words.iter().all(|row| row.len() * LANES == panel.len()), "rows and panel differ in depth");
+fn check(panel: &[u32], words: &[&[u32]; GROUP]) {
+    assert!(words.iter().all(|row| row.len() * LANES == panel.len()), "rows and panel differ in depth");
 }
 
 /// Codes of 8 bits: rows signed, the panel shifted by 128.
@@ -18,9 +18,16 @@ pub(super) fn score_vnni(
     group: &Group<'_>,
     scores: &mut Scores,
 ) -> [u64; GROUP] {
-    check(panel, group);
+    check(panel, &group.words);
     // SAFETY: the kernel is chosen only where the processor has AVX-512F and VNNI; `check` has proved the depth.
     unsafe { vnni(panel, scale, group, scores) }
+}
+
+/// As [`score_vnni`], the masks alone.
+pub(super) fn screen_vnni(panel: &[u32], scale: &[f32; LANES], group: &Screened<'_>) -> [u64; GROUP] {
+    check(panel, &group.words);
+    // SAFETY: as for `score_vnni`.
+    unsafe { screen(panel, scale, group) }
 }
 
 /// Codes of 16 bits, two a word.
@@ -30,7 +37,7 @@ pub(super) fn score_avx2(
     group: &Group<'_>,
     scores: &mut Scores,
 ) -> [u64; GROUP] {
-    check(panel, group);
+    check(panel, &group.words);
     // SAFETY: the kernel is chosen only where the processor has AVX2; `check` has proved the depth.
     let masks = unsafe { avx2(panel, scale, group, scores) };
     for row in 0..GROUP {
@@ -107,6 +114,52 @@ unsafe fn vnni(panel: &[u32], scale: &[f32; LANES], group: &Group<'_>, scores: &
                 for n in 0..4 {
                     _mm512_storeu_si512(scores.rows[m].as_mut_ptr().add(n * 16).cast(), sums[m][n]);
                 }
+            }
+        }
+    }
+    masks
+}
+
+// The first half of `vnni` once more: a shared part would have to hand on 24 registers.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[allow(clippy::needless_range_loop)]
+unsafe fn screen(panel: &[u32], scale: &[f32; LANES], group: &Screened<'_>) -> [u64; GROUP] {
+    let mut masks = [0; GROUP];
+    // SAFETY: as in `vnni`.
+    unsafe {
+        let rows = group.words.map(|row| row.as_ptr());
+        let mut sums = [[_mm512_setzero_si512(); 4]; GROUP];
+        for m in 0..GROUP {
+            sums[m] = [_mm512_set1_epi32(group.start[m]); 4];
+        }
+        let mut words = panel.as_ptr();
+        for k in 0..panel.len() / LANES {
+            let sources = [
+                _mm512_loadu_si512(words.cast()),
+                _mm512_loadu_si512(words.add(16).cast()),
+                _mm512_loadu_si512(words.add(32).cast()),
+                _mm512_loadu_si512(words.add(48).cast()),
+            ];
+            for m in 0..GROUP {
+                let target = _mm512_set1_epi32(rows[m].add(k).read().cast_signed());
+                for n in 0..4 {
+                    sums[m][n] = _mm512_dpbusd_epi32(sums[m][n], sources[n], target);
+                }
+            }
+            words = words.add(LANES);
+        }
+        let by = [
+            _mm512_loadu_ps(scale.as_ptr()),
+            _mm512_loadu_ps(scale.as_ptr().add(16)),
+            _mm512_loadu_ps(scale.as_ptr().add(32)),
+            _mm512_loadu_ps(scale.as_ptr().add(48)),
+        ];
+        for m in 0..GROUP {
+            let floor = _mm512_set1_ps(group.floor[m]);
+            for n in 0..4 {
+                let score = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][n]), by[n]);
+                let mask = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(score, floor);
+                masks[m] |= u64::from(mask) << (n * 16);
             }
         }
     }

@@ -1,0 +1,98 @@
+//! Which rows of a cell can have a near duplicate in it at all.
+use super::Sketch;
+use crate::propose::{Codes, GROUP, Kernel, LANES, Panels, Rows, Screened, screen_floor};
+use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Targets of one task.
+const TILE: usize = 32 * GROUP;
+/// Panels that a tile passes before the next: 64 of them are 256 KiB, which stay in the second-level cache.
+const STRIP: usize = 64;
+
+/// Marks every row that has a similarity of at least `floor` with another one of the list, and as few others as the sketches can tell apart.
+/// `visitor` marks rows that are not compared with each other, as in [`crate::pairs::earlier_max`]. Parallel in the current rayon pool; the marks depend
+/// neither on threads nor on the kernel's speed, but a kernel of other codes may mark others. Memory: 100 bytes a row. Panics if there
+/// are flags, but not one a sketch.
+pub fn suspects(sketches: &[Sketch], visitor: Option<&[bool]>, floor: f32) -> Vec<bool> {
+    suspects_by(Kernel::best(), sketches, visitor, floor)
+}
+
+pub(super) fn suspects_by(kernel: Kernel, sketches: &[Sketch], visitor: Option<&[bool]>, floor: f32) -> Vec<bool> {
+    assert!(visitor.is_none_or(|flags| flags.len() == sketches.len()), "one visitor flag a sketch");
+    let codes = Codes::of_sketches(kernel, sketches.iter().map(|sketch| (sketch.codes(), sketch.bounds())));
+    let rows = codes.of(&[]);
+    let panels = Panels::pack(rows);
+    let bits = |panel: usize, flags: &[bool]| {
+        let lanes = flags[panel * LANES..flags.len().min((panel + 1) * LANES)].iter();
+        lanes.enumerate().fold(0u64, |bits, (lane, &flag)| bits | u64::from(flag) << lane)
+    };
+    let count = sketches.len().div_ceil(LANES);
+    let screen = Screen {
+        rows,
+        panels: &panels,
+        floors: screen_floor(rows.facts(), floor),
+        visitors: visitor.map(|flags| (0..count).map(|panel| bits(panel, flags)).collect()),
+        marks: (0..count).map(|_| AtomicU64::new(0)).collect(),
+    };
+    (0..sketches.len().div_ceil(TILE)).into_par_iter().for_each(|tile| screen.tile(tile * TILE));
+    (0..sketches.len()).map(|row| screen.is_marked(row)).collect()
+}
+
+struct Screen<'a> {
+    rows: Rows<'a>,
+    panels: &'a Panels,
+    /// The score of each target below which no source reaches the floor.
+    floors: Vec<f32>,
+    /// A bit for each row, panel by panel.
+    visitors: Option<Vec<u64>>,
+    marks: Vec<AtomicU64>,
+}
+
+impl Screen<'_> {
+    fn is_marked(&self, row: usize) -> bool {
+        self.marks[row / LANES].load(Relaxed) >> (row % LANES) & 1 == 1
+    }
+
+    fn mark(&self, panel: usize, lanes: u64) {
+        if lanes & !self.marks[panel].load(Relaxed) != 0 {
+            self.marks[panel].fetch_or(lanes, Relaxed);
+        }
+    }
+
+    /// Compares the targets of a tile with all rows before them.
+    fn tile(&self, first: usize) {
+        let end = (first + TILE).min(self.rows.len());
+        for strip in (0..end.div_ceil(LANES)).step_by(STRIP) {
+            for group in (first..end).step_by(GROUP) {
+                let last = (group + GROUP).min(end) - 1;
+                let target = |place: usize| (group + place).min(last);
+                let seen = Screened {
+                    words: std::array::from_fn(|place| self.rows.words(target(place))),
+                    start: std::array::from_fn(|place| self.rows.facts()[target(place)].start),
+                    floor: std::array::from_fn(|place| self.floors[target(place)]),
+                };
+                for panel in strip..(strip + STRIP).min(last.div_ceil(LANES)) {
+                    let masks = self.panels.screen(panel, &seen);
+                    if masks != [0; GROUP] {
+                        (0..=last - group).for_each(|place| self.take(group + place, panel, masks[place]));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Marks a target and the sources of a panel that may be near it.
+    fn take(&self, target: usize, panel: usize, mask: u64) {
+        let before = target.saturating_sub(panel * LANES);
+        let mut mask = if before < LANES { mask & ((1 << before) - 1) } else { mask };
+        if let Some(visitors) = &self.visitors
+            && visitors[target / LANES] >> (target % LANES) & 1 == 1
+        {
+            mask &= !visitors[panel];
+        }
+        if mask != 0 {
+            self.mark(panel, mask);
+            self.mark(target / LANES, 1 << (target % LANES));
+        }
+    }
+}
