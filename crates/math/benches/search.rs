@@ -107,7 +107,7 @@ fn bench_earlier(bencher: Bencher, data: &[f32]) {
     let n = data.len() / DIM;
     bencher
         .counter(ItemsCount::new(n * (n - 1) * DIM))
-        .bench_local(|| earlier_max(&SliceRows::new(data, DIM), None).map(|found| found.len()).unwrap_or(0));
+        .bench_local(|| earlier_max(&SliceRows::new(data, DIM), None, f32::NEG_INFINITY).map(|found| found.len()).unwrap_or(0));
 }
 
 #[divan::bench(args = [3000, 20_000], sample_count = 5, sample_size = 1)]

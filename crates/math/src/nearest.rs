@@ -1,9 +1,72 @@
 //! The nearest centroids of rows, exactly: the largest similarities, ties to the lower index.
 use crate::{
-    propose::{Codes, Rows},
+    propose::{Codes, Kernel, Panels, Rows},
     rows::row_count,
-    scan::{Best, Largest, Several, Sources, search},
+    scan::{Best, Hunt, Largest, Several, Sources, TARGET_TILE, search, search_here},
 };
+use std::sync::Arc;
+
+/// Rows that [`Finder::find`] takes best: what one thread then holds stays in its second-level cache.
+pub const TILE_ROWS: usize = TARGET_TILE;
+
+/// Centroids that rows are looked up in, block after block: coded and packed once. For callers that hand out the rows to threads themselves
+/// and do more with each tile while it is in the cache.
+pub struct Finder<'a> {
+    centroids: &'a [f32],
+    dim: usize,
+    codes: Codes,
+    panels: Arc<Panels>,
+}
+
+/// Buffers of one thread for [`Finder::find`].
+#[derive(Default)]
+pub struct FinderBuffers {
+    codes: Codes,
+    hunts: Vec<Hunt>,
+    lists: Vec<Vec<Best>>,
+    best: Vec<Best>,
+}
+
+impl<'a> Finder<'a> {
+    /// Prepares centroids `[k, dim]`. Panics if there is none.
+    pub fn new(centroids: &'a [f32], dim: usize) -> Self {
+        let k = row_count(centroids, dim);
+        assert!(k > 0 && u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
+        let codes = Codes::new(centroids, dim);
+        let panels = Arc::new(Panels::pack(codes.of(centroids)));
+        Self { centroids, dim, codes, panels }
+    }
+
+    /// The `p` nearest centroids of each row, as [`nearest_many`] gives them (for `p = 1` as [`nearest`] does), on the calling thread.
+    /// Panics as they do.
+    pub fn find(
+        &self,
+        rows: &[f32],
+        p: usize,
+        labels: &mut [u32],
+        sims: &mut [f32],
+        buffers: &mut FinderBuffers,
+    ) {
+        let n = row_count(rows, self.dim);
+        assert!(labels.len() == n * p && sims.len() == n * p, "p labels and p similarities a row");
+        buffers.codes.fill_here(Kernel::best(), rows, self.dim);
+        let targets = buffers.codes.of(rows);
+        let sources = Sources::packed(self.codes.of(self.centroids), self.panels.clone());
+        if p == 1 {
+            buffers.best.clear();
+            buffers.best.resize(n, Best::NONE);
+            search_here(&any(), targets, &sources, &mut buffers.best, &mut buffers.hunts);
+            hand_out_best(&buffers.best, labels, sims);
+        } else {
+            assert!(p > 0 && p <= self.codes.len(), "asked for the {p} nearest of {}", self.codes.len());
+            buffers.lists.resize_with(n.max(buffers.lists.len()), Vec::new);
+            let lists = &mut buffers.lists[..n];
+            lists.iter_mut().for_each(Vec::clear);
+            search_here(&Several { most: p }, targets, &sources, lists, &mut buffers.hunts);
+            hand_out_lists(lists, p, labels, sims);
+        }
+    }
+}
 
 /// For each row of `rows` (`[n, dim]`) the centroid (`[k, dim]`) of largest similarity, ties to the lower index, into `labels` and the
 /// similarity into `sims` (`n` each). Exact: equal to scoring all pairs with [`crate::rows::similarity`]. A row whose similarities are all NaN
@@ -26,12 +89,29 @@ pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], 
 pub(crate) fn nearest_of(rows: Rows<'_>, centroids: &[f32], labels: &mut [u32], sims: &mut [f32]) {
     let codes = Codes::new(centroids, rows.dim());
     let mut best = vec![Best::NONE; rows.len()];
-    let goal = Largest { limit: |_| usize::MAX, admits: |_, _| true, index: |source| source as u64 };
-    search(&goal, rows, &Sources::new(codes.of(centroids)), &mut best);
+    search(&any(), rows, &Sources::new(codes.of(centroids)), &mut best);
+    hand_out_best(&best, labels, sims);
+}
+
+/// Every source competes.
+fn any() -> Largest<impl Fn(usize) -> usize, impl Fn(usize, usize) -> bool, impl Fn(usize) -> u64> {
+    Largest { limit: |_| usize::MAX, admits: |_, _| true, index: |source| source as u64 }
+}
+
+fn hand_out_best(best: &[Best], labels: &mut [u32], sims: &mut [f32]) {
     for ((best, label), sim) in best.iter().zip(labels).zip(sims) {
         let found = best.index != u64::MAX;
         *label = if found { best.index as u32 } else { 0 };
         *sim = if found { best.sim } else { f32::NAN };
+    }
+}
+
+fn hand_out_lists(lists: &[Vec<Best>], p: usize, labels: &mut [u32], sims: &mut [f32]) {
+    for ((list, labels), sims) in lists.iter().zip(labels.chunks_exact_mut(p)).zip(sims.chunks_exact_mut(p)) {
+        for ((best, label), sim) in list.iter().zip(labels).zip(sims) {
+            *label = best.index as u32;
+            *sim = best.sim;
+        }
     }
 }
 
@@ -57,12 +137,7 @@ pub fn nearest_many(
     let (row_codes, centroid_codes) = (Codes::new(rows, dim), Codes::new(centroids, dim));
     let mut lists = vec![Vec::<Best>::with_capacity(p); n];
     search(&Several { most: p }, row_codes.of(rows), &Sources::new(centroid_codes.of(centroids)), &mut lists);
-    for ((list, labels), sims) in lists.iter().zip(labels.chunks_exact_mut(p)).zip(sims.chunks_exact_mut(p)) {
-        for ((best, label), sim) in list.iter().zip(labels).zip(sims) {
-            *label = best.index as u32;
-            *sim = best.sim;
-        }
-    }
+    hand_out_lists(&lists, p, labels, sims);
 }
 
 #[cfg(test)]
@@ -99,6 +174,16 @@ mod tests {
             let (mut labels, mut sims) = (vec![9; n], vec![9.0; n]);
             in_pool(threads, || nearest(rows, centroids, dim, &mut labels, &mut sims));
             assert_eq!((labels, sims), sorted(rows, centroids, dim, 1));
+        }
+        // Buffers that held something before must not matter.
+        let mut buffers = FinderBuffers::default();
+        for p in [p, 1, p] {
+            let (mut labels, mut sims) = (vec![9; n * p], vec![9.0; n * p]);
+            let tiles = rows.chunks(TILE_ROWS * dim).zip(labels.chunks_mut(TILE_ROWS * p));
+            for ((rows, labels), sims) in tiles.zip(sims.chunks_mut(TILE_ROWS * p)) {
+                Finder::new(centroids, dim).find(rows, p, labels, sims, &mut buffers);
+            }
+            assert_eq!((labels, sims), sorted(rows, centroids, dim, p));
         }
     }
 

@@ -176,29 +176,40 @@ pub enum RowState {
     NotFinite,
 }
 
-/// Brings every row of `[n, dim]` to unit length, in place, and says what each row was. The length is computed in `f64` and each
-/// value divided in `f64`, so a row comes out the same on every machine. Rows that are not `Unit` are left zeroed: their similarity
-/// to anything is 0, never NaN. Panics if `rows` is no whole number of rows.
+/// Brings every row of `[n, dim]` to unit length, in place, and says what each row was. The length and its reciprocal are computed in
+/// `f64`, and each value multiplied in `f64`, so a row comes out the same on every machine. Rows that are not `Unit` are left zeroed: their
+/// similarity to anything is 0, never NaN. Panics if `rows` is no whole number of rows.
 pub fn normalize(rows: &mut [f32], dim: usize) -> Vec<RowState> {
     row_count(rows, dim);
-    rows.par_chunks_exact_mut(dim)
-        .with_min_len(64)
-        .map(|row| {
-            let length = dot(row, row).sqrt();
-            if !length.is_finite() {
-                row.fill(0.0);
-                RowState::NotFinite
-            } else if length == 0.0 {
-                row.fill(0.0);
-                RowState::Zero
-            } else {
-                for value in row {
-                    *value = (f64::from(*value) / length) as f32;
-                }
-                RowState::Unit
-            }
-        })
-        .collect()
+    rows.par_chunks_exact_mut(dim).with_min_len(64).map(normalize_row).collect()
+}
+
+/// As [`normalize`], for one row, on the calling thread.
+pub fn normalize_row(row: &mut [f32]) -> RowState {
+    let length = dot(row, row).sqrt();
+    if length.is_finite() && length > 0.0 {
+        Arch::new().dispatch(Scale { row, by: 1.0 / length });
+        return RowState::Unit;
+    }
+    row.fill(0.0);
+    if length == 0.0 { RowState::Zero } else { RowState::NotFinite }
+}
+
+/// Multiplies a row, see [`Dot`].
+struct Scale<'a> {
+    row: &'a mut [f32],
+    by: f64,
+}
+
+impl NullaryFnOnce for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for value in self.row {
+            *value = (f64::from(*value) * self.by) as f32;
+        }
+    }
 }
 
 /// The largest `|length − 1|` among the rows of `[n, dim]` that have a direction (neither zero nor with NaN or infinity); 0 when there

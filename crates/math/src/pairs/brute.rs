@@ -20,7 +20,7 @@ impl Earlier64 {
 }
 
 /// Lets the rows of a block (`[n, dim]`, with a scan rank each) compete to be the most similar earlier row of each query (`[q, dim]`, with its
-/// own rank): only rows of a **lower** rank count, so a query never meets itself. `best` (`q`) starts as [`Earlier64::NONE`] and is carried
+/// own rank): only rows of a **lower** rank and a similarity of at least `floor` count, so a query never meets itself. `best` (`q`) starts as [`Earlier64::NONE`] and is carried
 /// from block to block; blocks may come in any order and the result is the same. Exact; ties go to the lower rank. Panics if a length
 /// contradicts the shapes; the dimension is `queries.len() / q`.
 pub fn earlier_max_of(
@@ -28,6 +28,7 @@ pub fn earlier_max_of(
     query_rank: &[u64],
     block: &[f32],
     block_rank: &[u64],
+    floor: f32,
     best: &mut [Earlier64],
 ) {
     assert_eq!(query_rank.len(), best.len(), "one running best a query");
@@ -40,7 +41,7 @@ pub fn earlier_max_of(
     let (query_codes, block_codes) = (Codes::new(queries, dim), Codes::new(block, dim));
     let mut running: Vec<Best> = best
         .iter()
-        .map(|b| if b.of_rank == u64::MAX { Best::NONE } else { Best { sim: b.sim, index: b.of_rank } })
+        .map(|b| if b.of_rank == u64::MAX { Best::at_least(floor) } else { Best { sim: b.sim, index: b.of_rank } })
         .collect();
     let goal = Largest {
         limit: |_| usize::MAX,

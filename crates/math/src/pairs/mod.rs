@@ -78,27 +78,33 @@ pub fn is_removed(sim: f32, epsilon: f64) -> bool {
     sim > (1.0 - epsilon) as f32
 }
 
-/// For each row, in scan order, the largest similarity to an **earlier** row and the earliest row that reaches it; [`Earlier::NONE`] for
-/// the first row and for rows that were compared with none. One pass answers every ε, see [`is_removed`].
+/// For each row, in scan order, the largest similarity to an **earlier** row and the earliest row that reaches it, where that is at least
+/// `floor`; [`Earlier::NONE`] elsewhere, so for the first row too. One pass answers every ε ≤ 1 − `floor`, see [`is_removed`]; `-∞` finds every
+/// row's, and takes much longer.
 ///
 /// `visitor` marks rows that belong to another cell and are here to be compared across the border (`None`: no row is): a pair of two
 /// visitors is not compared. Exact; similarities as in [`crate::rows::similarity`]. Parallel in the current rayon pool. Reads the source
 /// about `n / (2·block)` times over (never again where it offers [`RowSource::as_slice`]). An all-zero row has similarity 0 to all.
-pub fn earlier_max(source: &dyn RowSource, visitor: Option<&[bool]>) -> Result<Vec<Earlier>, PairsError> {
+pub fn earlier_max(
+    source: &dyn RowSource,
+    visitor: Option<&[bool]>,
+    floor: f32,
+) -> Result<Vec<Earlier>, PairsError> {
     check(source, visitor)?;
-    earlier_max_in_blocks(source, visitor, block_rows(source.dim()))
+    earlier_max_in_blocks(source, visitor, floor, block_rows(source.dim()))
 }
 
 fn earlier_max_in_blocks(
     source: &dyn RowSource,
     visitor: Option<&[bool]>,
+    floor: f32,
     size: usize,
 ) -> Result<Vec<Earlier>, PairsError> {
     let mut result = Vec::with_capacity(source.len());
     let mut best = Vec::new();
     for_block_pairs(source, size, |pair| {
         if best.is_empty() {
-            best.resize(pair.targets.len(), Best::NONE);
+            best.resize(pair.targets.len(), Best::at_least(floor));
         }
         compete(&pair, visitor, &mut best);
         if pair.is_diagonal() {

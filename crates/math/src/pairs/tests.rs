@@ -47,18 +47,24 @@ proptest! {
     fn earlier_max_equals_all_pairs(
         kind in kinds(), seed: u64, visits: bool, block in prop::sample::select(vec![1usize, 7, 64, 300, 5000]),
         n in prop::sample::select(&SIZES[..]), dim in prop::sample::select(&DIMS[..]),
+        floor in prop::sample::select(vec![f32::NEG_INFINITY, 0.0, 0.5, 0.99, 1.0]),
     ) {
         let n = if block == 1 { n.min(17) } else { n };
         let rows = table(kind, n, dim, seed);
         let flags = flags(n, seed);
         let visitor = visits.then_some(&flags[..]);
-        let expected = naive_earlier(&rows, dim, visitor);
+        let mut expected = naive_earlier(&rows, dim, visitor);
+        for best in &mut expected {
+            if f32::from_bits(best.0) < floor {
+                *best = bits(&[Earlier::NONE])[0];
+            }
+        }
         for threads in [1, 2] {
             let streamed = Streamed::new(&rows, dim);
-            let found = in_pool(threads, || earlier_max_in_blocks(&streamed, visitor, block)).unwrap();
+            let found = in_pool(threads, || earlier_max_in_blocks(&streamed, visitor, floor, block)).unwrap();
             prop_assert_eq!(&bits(&found), &expected);
         }
-        prop_assert_eq!(bits(&earlier_max(&SliceRows::new(&rows, dim), visitor).unwrap()), expected);
+        prop_assert_eq!(bits(&earlier_max(&SliceRows::new(&rows, dim), visitor, floor).unwrap()), expected);
     }
 
     #[test]
@@ -98,6 +104,7 @@ proptest! {
     #[test]
     fn brute_force_equals_all_pairs_in_any_order_of_blocks(
         kind in kinds(), seed: u64, n in prop::sample::select(&SIZES[1..]), dim in prop::sample::select(&DIMS[..]),
+        floor in prop::sample::select(vec![f32::NEG_INFINITY, 0.3, 1.0]),
     ) {
         let rows = table(kind, n, dim, seed);
         let mut rank: Vec<u64> = (0..n as u64).map(|i| i * 3 + 1).collect();
@@ -113,13 +120,15 @@ proptest! {
         starts.reverse();
         for start in starts {
             let end = (start + 300).min(n);
-            earlier_max_of(&queries, &query_rank, &rows[start * dim..end * dim], &rank[start..end], &mut best);
+            let block = &rows[start * dim..end * dim];
+            earlier_max_of(&queries, &query_rank, block, &rank[start..end], floor, &mut best);
         }
         for (pick, best) in picks.iter().zip(best) {
             let naive = (0..n)
                 .filter(|&i| rank[i] < rank[*pick])
                 .map(|i| (similarity(row(&rows, dim, i), row(&rows, dim, *pick)), rank[i]))
-                .reduce(|a, b| if b.0 > a.0 || (b.0 == a.0 && b.1 < a.1) { b } else { a });
+                .reduce(|a, b| if b.0 > a.0 || (b.0 == a.0 && b.1 < a.1) { b } else { a })
+                .filter(|best| best.0 >= floor);
             let (sim, of_rank) = naive.unwrap_or((f32::NAN, u64::MAX));
             prop_assert_eq!((best.sim.to_bits(), best.of_rank), (sim.to_bits(), of_rank));
         }
@@ -132,7 +141,7 @@ fn the_rule_is_semdedups() {
     for kind in [Kind::Random, Kind::Copies, Kind::NearCopies, Kind::Half] {
         let (n, dim) = (200, 24);
         let rows = table(kind, n, dim, 4);
-        let found = earlier_max(&SliceRows::new(&rows, dim), None).unwrap();
+        let found = earlier_max(&SliceRows::new(&rows, dim), None, f32::NEG_INFINITY).unwrap();
         for epsilon in [0.0, 1e-7, 1e-4, 0.05, 0.3, 0.9, 1.0] {
             for (j, found) in found.iter().enumerate() {
                 let above = (0..j).map(|i| similarity(row(&rows, dim, i), row(&rows, dim, j)));
@@ -149,7 +158,7 @@ fn a_chain_loses_its_middle_and_its_end() {
     // a ~ b ~ c with a and c apart: greedy drops b and c, because a dropped row still counts.
     let angle = |degrees: f32| [degrees.to_radians().cos(), degrees.to_radians().sin()];
     let rows: Vec<f32> = [0.0, 10.0, 20.0].into_iter().flat_map(angle).collect();
-    let found = earlier_max(&SliceRows::new(&rows, 2), None).unwrap();
+    let found = earlier_max(&SliceRows::new(&rows, 2), None, f32::NEG_INFINITY).unwrap();
     let removed: Vec<bool> = found.iter().map(|e| e.is_removed(0.03)).collect();
     assert_eq!(removed, [false, true, true]);
     assert_eq!((found[2].of, found[1].of), (1, 0));
@@ -189,17 +198,17 @@ fn pairs_make_the_components_of_a_breadth_first_search() {
 fn wrong_input_is_an_error_with_its_numbers() {
     let rows = table(Kind::Random, 20, 4, 1);
     let source = SliceRows::new(&rows, 4);
-    let wrong = earlier_max(&source, Some(&[true; 3]));
+    let wrong = earlier_max(&source, Some(&[true; 3]), 0.5);
     assert!(matches!(wrong, Err(PairsError::VisitorLength { expected: 20, found: 3 })));
     for broken in [0, 9, 19] {
         let source = Streamed { rows: &rows, dim: 4, broken: Some(broken) };
-        let error = earlier_max_in_blocks(&source, None, 6).unwrap_err();
+        let error = earlier_max_in_blocks(&source, None, 0.5, 6).unwrap_err();
         let PairsError::Source { start, end, error } = error else { panic!("{error}") };
         assert!((start..end).contains(&broken));
         assert_eq!(error.to_string(), "the disk is gone");
     }
-    assert!(earlier_max(&SliceRows::new(&[], 4), None).unwrap().is_empty());
-    assert!(matches!(earlier_max(&SliceRows { data: &[], dim: 0 }, None), Err(PairsError::NoDimension)));
+    assert!(earlier_max(&SliceRows::new(&[], 4), None, 0.5).unwrap().is_empty());
+    assert!(matches!(earlier_max(&SliceRows { data: &[], dim: 0 }, None, 0.5), Err(PairsError::NoDimension)));
 }
 
 #[test]

@@ -252,7 +252,8 @@ impl Panels {
             Kernel::Vnni => x86::screen_vnni(words, scale, group),
             _ => {
                 let Screened { words, start, floor } = *group;
-                self.score(panel, &Group { words, start, floor, counted: [0; GROUP] }, &mut Scores::EMPTY)
+                let mut scores = Scores::EMPTY;
+                self.score(panel, &Group { words, start, floor, counted: [0; GROUP] }, &mut scores)
             }
         }
     }

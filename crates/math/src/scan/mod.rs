@@ -12,9 +12,10 @@ use crate::{
 };
 pub(crate) use goals::{Above, Largest, Several};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Most target rows of one tile: the unit of work of a thread. Their codes and one panel stay in the second-level cache.
-const TARGET_TILE: usize = 32 * GROUP;
+pub(crate) const TARGET_TILE: usize = 32 * GROUP;
 /// Candidates of a row that are settled before more are collected.
 const MOST_CANDIDATES: usize = 60;
 
@@ -26,7 +27,12 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    pub(crate) const NONE: Self = Self { sim: f32::NEG_INFINITY, index: u64::MAX };
+    pub(crate) const NONE: Self = Self::at_least(f32::NEG_INFINITY);
+
+    /// Nothing yet, and nothing below `floor` wanted.
+    pub(crate) const fn at_least(floor: f32) -> Self {
+        Self { sim: floor, index: u64::MAX }
+    }
 
     /// Whether a similarity at an index wins against this one: larger, or equal at a lower index. NaN never wins.
     pub(crate) fn loses_to(&self, sim: f32, index: u64) -> bool {
@@ -91,12 +97,17 @@ pub(crate) trait Goal: Sync {
 /// Source rows, packed for the kernel.
 pub(crate) struct Sources<'a> {
     rows: Rows<'a>,
-    panels: Panels,
+    panels: Arc<Panels>,
 }
 
 impl<'a> Sources<'a> {
     pub(crate) fn new(rows: Rows<'a>) -> Self {
-        Self { rows, panels: Panels::pack(rows) }
+        Self::packed(rows, Arc::new(Panels::pack(rows)))
+    }
+
+    /// Rows that were packed before.
+    pub(crate) fn packed(rows: Rows<'a>, panels: Arc<Panels>) -> Self {
+        Self { rows, panels }
     }
 }
 
@@ -215,7 +226,7 @@ impl PanelOf<'_> {
 
 /// A target's search while its tile passes the panels.
 #[derive(Default)]
-struct Hunt {
+pub(crate) struct Hunt {
     cut: f32,
     floors: Floors,
     candidates: Vec<Candidate>,
@@ -299,6 +310,23 @@ pub(crate) fn search<G: Goal>(goal: &G, targets: Rows<'_>, sources: &Sources<'_>
     state.par_chunks_mut(size).enumerate().for_each_init(Vec::new, |hunts, (tile, state)| {
         Tile { goal, pairs: &pairs, panels: &sources.panels, first: tile * size }.search(hunts, state);
     });
+}
+
+/// As [`search`], on the calling thread. `hunts` is a buffer.
+pub(crate) fn search_here<G: Goal>(
+    goal: &G,
+    targets: Rows<'_>,
+    sources: &Sources<'_>,
+    state: &mut [G::State],
+    hunts: &mut Vec<Hunt>,
+) {
+    if targets.len() == 0 || sources.rows.len() == 0 {
+        return;
+    }
+    let pairs = Pairs { targets, sources: sources.rows, bound: ErrorBound::new(targets.dim()) };
+    for (tile, state) in state.chunks_mut(TARGET_TILE).enumerate() {
+        Tile { goal, pairs: &pairs, panels: &sources.panels, first: tile * TARGET_TILE }.search(hunts, state);
+    }
 }
 
 /// Some neighbouring targets and all sources.
