@@ -31,6 +31,6 @@ mod testing;
 
 pub use components::UnionFind;
 pub use kmeans::{IterationStats, KMeans, KMeansError, KMeansOptions};
-pub use pairs::{Earlier, Earlier64, PairsError};
+pub use pairs::{Earlier, PairsError};
 pub use quota::{Bounds, QuotaError, Quotas};
 pub use rows::{RowSource, RowState, SliceRows, SourceError, VecRows};

@@ -1,6 +1,10 @@
 //! What a task sees: the input, the steps before its own, its own folder, and the ceilings. Everything a task reads of earlier steps goes
 //! through here, so that the positional joins are proven in one place.
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use arrow::{
     array::ArrayRef,
@@ -55,6 +59,29 @@ pub struct StepContext<'a> {
     pub progress: &'a dyn Progress,
     /// Asked often: whether to stop.
     pub cancel: &'a Cancel,
+    /// Uids that were read before.
+    pub(crate) uids: UidCache,
+}
+
+/// The uids of shards, kept as far as a 64th of the ceiling goes: nearly every phase asks for them, and parsing them costs more than most
+/// of what is then done with them.
+#[derive(Debug, Default)]
+pub(crate) struct UidCache(Mutex<(u64, HashMap<u32, Vec<Uid>>)>);
+
+impl UidCache {
+    fn get(&self, shard: u32, limit: u64, read: impl FnOnce() -> Result<Vec<Uid>>) -> Result<Vec<Uid>> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().1.get(&shard) {
+            return Ok(known.clone());
+        }
+        let uids = read()?;
+        let (held, known) = &mut *lock();
+        let bytes = size_of_val(&uids[..]) as u64;
+        if *held + bytes <= limit && known.insert(shard, uids.clone()).is_none() {
+            *held += bytes;
+        }
+        Ok(uids)
+    }
 }
 
 /// An embedding that is there: an array of the input or of an `embed` step.
@@ -84,7 +111,7 @@ impl StepContext<'_> {
 
     /// The uids of a shard, in row order.
     pub fn uids(&self, shard: u32) -> Result<Vec<Uid>> {
-        Ok(self.dataset.uids(shard)?)
+        self.uids.get(shard, self.memory / 64, || Ok(self.dataset.uids(shard)?))
     }
 
     /// Which rows of a shard every step before has kept.

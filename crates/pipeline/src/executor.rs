@@ -3,7 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Instant,
 };
 
@@ -14,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     RunFolder, Step, StepContext, StepRef, TaskOutput, Unit,
-    context::read_step_report,
+    context::{UidCache, read_step_report},
     errors::concatenate,
     machine::peak_memory,
     manifest::StepState,
@@ -89,6 +92,7 @@ impl Executor<'_> {
             threads: self.limits.threads,
             progress: self.progress,
             cancel: self.cancel,
+            uids: UidCache::default(),
         })
     }
 
@@ -139,6 +143,7 @@ impl Executor<'_> {
         let (mut outputs, mut seconds) = (Vec::new(), 0.0);
         for phase in step.phases() {
             let units = units(step.as_ref(), context, &phase)?;
+            let at_once = self.at_once(step.as_ref(), context, &phase, units)?;
             let done = Mutex::new(Vec::new());
             self.progress.begin(&format!("{name} {}", phase.name), u64::from(units), "tasks");
             let task = |unit: Unit| -> Result<()> {
@@ -154,17 +159,14 @@ impl Executor<'_> {
             let result = match phase.parallel {
                 Parallel::Outer => (0..units).into_par_iter().with_max_len(1).try_for_each(task),
                 Parallel::Inner => (0..units).try_for_each(task),
+                Parallel::Overlapped => overlapped(units, at_once, task),
             };
             self.progress.end();
             result?;
             let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
             done.sort_by_key(|(unit, _)| *unit);
             seconds += done.iter().map(|(_, marker)| marker.seconds).sum::<f64>()
-                / if matches!(phase.parallel, Parallel::Outer) {
-                    self.limits.threads.min(units.max(1) as usize) as f64
-                } else {
-                    1.0
-                };
+                / at_once as f64;
             outputs.push((
                 phase.name.to_string(),
                 done.into_iter().map(|(_, marker)| marker.output).collect::<Vec<_>>(),
@@ -183,6 +185,19 @@ impl Executor<'_> {
         report.seconds = seconds;
         report.peak_memory_bytes = peak_memory();
         Ok(report)
+    }
+
+    /// How many tasks of a phase run at once.
+    fn at_once(&self, step: &dyn Step, context: &StepContext<'_>, phase: &PhaseSpec, units: u32) -> Result<usize> {
+        let most = self.limits.threads.min(units.max(1) as usize);
+        Ok(match phase.parallel {
+            Parallel::Outer => most,
+            Parallel::Inner => 1,
+            Parallel::Overlapped => {
+                let fit = self.limits.memory / 4 / step.task_memory(context, phase.name)?.max(1);
+                most.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
+            }
+        })
     }
 
     fn execute(
@@ -240,6 +255,40 @@ impl Executor<'_> {
             }
             Ok(())
         })
+    }
+}
+
+/// Runs tasks on `at_once` threads beside those of the arithmetic. Stops at an error, and returns that of the lowest unit.
+fn overlapped(units: u32, at_once: usize, task: impl Fn(Unit) -> Result<()> + Sync) -> Result<()> {
+    if at_once < 2 {
+        return (0..units).try_for_each(task);
+    }
+    let (next, failed) = (AtomicU32::new(0), Mutex::new(None::<(Unit, Error)>));
+    let lock = || failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let work = || {
+        loop {
+            let unit = next.fetch_add(1, Ordering::Relaxed);
+            if unit >= units || lock().is_some() {
+                return;
+            }
+            if let Err(error) = task(unit) {
+                let mut failed = lock();
+                if failed.as_ref().is_none_or(|(other, _)| unit < *other) {
+                    *failed = Some((unit, error));
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for number in 1..at_once {
+            // Without the thread there is less overlap, and nothing else.
+            let _ = std::thread::Builder::new().name(format!("task-{number}")).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    match failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
     }
 }
 

@@ -213,17 +213,28 @@ impl ScatterReader {
 
     /// Appends the records with keys in the range: run by run, inside a run by key. Returns how many there were.
     pub fn read(&self, keys: Range<u32>, out: &mut Vec<u8>) -> Result<u64> {
-        let mut count = 0;
+        let (start, count) = (out.len(), self.count(keys.clone()));
+        out.resize(start + count as usize * self.record, 0);
+        self.read_into(keys, &mut out[start..])?;
+        Ok(count)
+    }
+
+    /// As [`ScatterReader::read`], into room for exactly [`ScatterReader::count`] records.
+    pub fn read_into(&self, keys: Range<u32>, out: &mut [u8]) -> Result<()> {
+        let expected = self.count(keys.clone()) as usize * self.record;
+        if out.len() != expected {
+            return Err(Error::bug(format!("{expected} bytes of records into {}", out.len())));
+        }
+        let mut rest = out;
         for (start, prefix) in &self.runs {
             let (from, to) = (prefix[keys.start as usize], prefix[keys.end as usize]);
-            let begin = out.len();
-            out.resize(begin + (to - from) as usize * self.record, 0);
+            let (part, after) = rest.split_at_mut((to - from) as usize * self.record);
             self.file
-                .read_exact_at(&mut out[begin..], start + from * self.record as u64)
+                .read_exact_at(part, start + from * self.record as u64)
                 .map_err(|error| Error::wrap(ErrorKind::Input, error).context(self.path.display()))?;
-            count += to - from;
+            rest = after;
         }
-        Ok(count)
+        Ok(())
     }
 }
 

@@ -23,6 +23,9 @@ pub enum Parallel {
     Outer,
     /// One task at a time, all threads inside it: arithmetic on large blocks, where a second task would double the memory.
     Inner,
+    /// A few tasks at a time, all threads inside each: while one reads or writes, another computes. As many as threads, and as the ceiling
+    /// allows by [`Step::task_memory`].
+    Overlapped,
 }
 
 /// A phase of a step.
@@ -105,6 +108,11 @@ pub trait Step: Send + Sync {
     /// Number of buckets of a `UnitKind::Bucket` phase; asked once all phases before are done.
     fn buckets(&self, _context: &StepContext<'_>, _phase: &str) -> Result<u32> {
         Ok(1)
+    }
+
+    /// Bytes that a task of a phase that runs overlapped may hold.
+    fn task_memory(&self, _context: &StepContext<'_>, _phase: &str) -> Result<u64> {
+        Ok(128 << 20)
     }
 
     /// Runs one task.

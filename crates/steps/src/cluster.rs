@@ -9,7 +9,10 @@ use arrow::{
 use cribble_core::{
     ClusterDetails, ClusterFigures, ClusterOptions, Details, ElbowPoint, Error, ErrorKind, Result,
 };
-use cribble_math::{RowSource, density, elbow, nearest::nearest};
+use cribble_math::{
+    RowSource, density, elbow,
+    nearest::{Finder, FinderBuffers, nearest},
+};
 use cribble_pipeline::{
     Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts,
 };
@@ -17,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     centroids::{read_centroids, train_centroids, write_centroids},
-    embedding::{fault, for_blocks},
+    embedding::fault,
     figures::Figures,
+    tiles::{Tile, for_tiles},
     training::{FileRows, draw},
     values::{from_value, to_value},
 };
@@ -140,32 +144,36 @@ impl Cluster {
             (Int32Builder::with_capacity(uids.len()), Float32Builder::with_capacity(uids.len()));
         let mut figures = Figures::new(centroids.len() / dim);
         let mut errors = Vec::new();
-        let (mut labels, mut found) = (Vec::new(), Vec::new());
-        for_blocks(context, &embedding, shard, |start, rows, states| {
-            labels.resize(states.len(), 0u32);
-            found.resize(states.len(), 0f32);
-            if !centroids.is_empty() {
-                nearest(rows, &centroids, dim, &mut labels, &mut found);
+        let finder = (!centroids.is_empty()).then(|| Finder::new(&centroids, dim));
+        let nearest = |buffers: &mut FinderBuffers, tile: &Tile<'_>| {
+            let (mut labels, mut found) = (vec![0u32; tile.rows.len()], vec![0f32; tile.rows.len()]);
+            if let Some(finder) = &finder {
+                finder.find(tile.values, 1, &mut labels, &mut found, buffers);
             }
-            for (index, &state) in states.iter().enumerate() {
-                let row = start + index;
-                let error = fault(state, &self.options.embedding);
-                if kept[row] && error.is_none() {
-                    verdicts.keep(row);
-                    clusters.append_value(labels[index] as i32);
-                    sims.append_value(found[index]);
-                    figures.add(labels[index], found[index], uids[row]);
-                    continue;
-                }
-                clusters.append_null();
-                sims.append_null();
-                if let (true, Some((code, message))) = (kept[row], error) {
-                    verdicts.error(row, &code.into());
-                    errors.push(context.error_row(uids[row], shard, row, code, message));
+            (labels, found, tile.states.to_vec())
+        };
+        let mut assigned = vec![None; uids.len()];
+        for_tiles(context, &embedding, shard, &kept, nearest, |rows, (labels, found, states)| {
+            for (index, &row) in rows.iter().enumerate() {
+                let row = row as usize;
+                match fault(states[index], &self.options.embedding) {
+                    None => assigned[row] = Some((labels[index], found[index])),
+                    Some((code, message)) => {
+                        verdicts.error(row, &code.into());
+                        errors.push(context.error_row(uids[row], shard, row, code, message));
+                    }
                 }
             }
             Ok(())
         })?;
+        for (row, assigned) in assigned.iter().enumerate() {
+            clusters.append_option(assigned.map(|(label, _)| label as i32));
+            sims.append_option(assigned.map(|(_, sim)| sim));
+            if let Some((label, sim)) = *assigned {
+                verdicts.keep(row);
+                figures.add(label, sim, uids[row]);
+            }
+        }
         let columns: Vec<(Field, ArrayRef)> = vec![
             (Field::new("cluster", DataType::Int32, true), Arc::new(clusters.finish())),
             (Field::new("centroid_sim", DataType::Float32, true), Arc::new(sims.finish())),
@@ -234,7 +242,7 @@ impl Step for Cluster {
             phase("draw", UnitKind::Whole),
             phase("train", UnitKind::Bucket),
             phase("choose", UnitKind::Whole),
-            phase("assign", UnitKind::Shard),
+            PhaseSpec { parallel: Parallel::Overlapped, ..phase("assign", UnitKind::Shard) },
             phase("describe", UnitKind::Whole),
         ]
     }

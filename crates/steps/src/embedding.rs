@@ -1,5 +1,6 @@
 //! Embeddings as the arithmetic wants them: blocks of unit f32 rows, whatever the file holds. Rows without a direction are named, not hidden.
 use cribble_core::{Error, ErrorKind, Result};
+use cribble_io::ArrayReader;
 use cribble_math::{RowState, rows::normalize};
 use cribble_pipeline::{Embedding, StepContext};
 
@@ -28,6 +29,23 @@ pub fn block_rows(dim: usize) -> usize {
     ((16 << 20) / (4 * dim.max(1))).clamp(64, 8192)
 }
 
+/// Opens an embedding's rows of a shard and proves that there is one of its dimension for each row, of a float type.
+pub fn open_shard(context: &StepContext<'_>, embedding: &Embedding, shard: u32) -> Result<ArrayReader> {
+    let (rows, dim) = (context.rows(shard), embedding.info.dim);
+    let reader = context.open_embedding(embedding, shard)?;
+    let (name, shard_name) = (&embedding.info.name, context.shard_name(shard));
+    if reader.rows() != rows as u64 || reader.dim() != dim {
+        let found = format!("[{}, {}]", reader.rows(), reader.dim());
+        return Err(Error::input(format!("shard {shard_name}: '{name}' is {found}, expected [{rows}, {dim}]"))
+            .with_hint("`cribble check` lists the shards whose arrays do not fit"));
+    }
+    if !reader.dtype().is_float() {
+        let found = reader.dtype().name();
+        return Err(Error::input(format!("shard {shard_name}: '{name}' is {found}, not f16, f32 or f64")));
+    }
+    Ok(reader)
+}
+
 /// Calls `visit(first row, unit rows, states)` for the blocks of a shard, in order. Memory: three blocks at most.
 pub fn for_blocks(
     context: &StepContext<'_>,
@@ -37,17 +55,7 @@ pub fn for_blocks(
 ) -> Result<()> {
     let rows = context.rows(shard);
     let dim = embedding.info.dim;
-    let mut reader = context.open_embedding(embedding, shard)?;
-    if reader.rows() != rows as u64 || reader.dim() != dim {
-        return Err(Error::input(format!(
-            "shard {}: '{}' is [{}, {}], expected [{rows}, {dim}]",
-            context.shard_name(shard),
-            embedding.info.name,
-            reader.rows(),
-            reader.dim()
-        ))
-        .with_hint("`cribble check` lists the shards whose arrays do not fit"));
-    }
+    let mut reader = open_shard(context, embedding, shard)?;
     let block = block_rows(dim);
     let blocks = (0..rows).step_by(block).map(|start| start..rows.min(start + block));
     read_ahead(

@@ -24,6 +24,7 @@ mod read_ahead;
 mod referee;
 mod rewrite;
 mod sample_rows;
+mod tiles;
 mod training;
 mod values;
 

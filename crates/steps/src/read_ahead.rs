@@ -5,10 +5,10 @@ use cribble_core::{Error, Result};
 
 /// Calls `visit` for every block in order, with what `read` put into its buffer; `read` runs ahead by one block, on a thread of its own where
 /// there is more than one. At most three buffers live at once. The first error of either ends both.
-pub fn read_ahead(
+pub fn read_ahead<V: Default + Send>(
     mut blocks: impl ExactSizeIterator<Item = Range<usize>> + Send,
-    mut read: impl FnMut(&Range<usize>, &mut Vec<f32>) -> Result<()> + Send,
-    mut visit: impl FnMut(&Range<usize>, &mut [f32]) -> Result<()>,
+    mut read: impl FnMut(&Range<usize>, &mut Vec<V>) -> Result<()> + Send,
+    mut visit: impl FnMut(&Range<usize>, &mut [V]) -> Result<()>,
 ) -> Result<()> {
     if blocks.len() < 2 {
         let mut values = Vec::new();
@@ -17,8 +17,8 @@ pub fn read_ahead(
             visit(&block, &mut values)
         });
     }
-    let (full, ready) = sync_channel::<Result<(Range<usize>, Vec<f32>)>>(1);
-    let (back, empty) = sync_channel::<Vec<f32>>(2);
+    let (full, ready) = sync_channel::<Result<(Range<usize>, Vec<V>)>>(1);
+    let (back, empty) = sync_channel::<Vec<V>>(2);
     std::thread::scope(|scope| {
         let work = move || {
             for block in blocks {

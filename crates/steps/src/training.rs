@@ -7,7 +7,10 @@ use cribble_io::AtomicFile;
 use cribble_math::{RowSource, RowState, SourceError};
 use cribble_pipeline::{Embedding, StepContext};
 
-use crate::embedding::{ReadFailure, for_blocks};
+use crate::{
+    embedding::ReadFailure,
+    tiles::{Tile, for_tiles},
+};
 
 /// Unit f32 rows in a scratch file.
 pub struct FileRows<'a> {
@@ -90,18 +93,18 @@ pub fn draw(
         let (uids, kept) = kept_without(context, shard, excluded)?;
         let wanted =
             |row: usize| kept[row] && limit.is_none_or(|limit| (uids[row].mix(seed), uids[row]) <= limit);
-        if !(0..uids.len()).any(wanted) {
+        let wanted: Vec<bool> = (0..uids.len()).map(wanted).collect();
+        if !wanted.contains(&true) {
             continue;
         }
-        for_blocks(context, embedding, shard, |start, rows, states| {
-            for (index, row) in rows.chunks_exact(dim).enumerate() {
-                if wanted(start + index) && states[index] == RowState::Unit {
-                    std::io::Write::write_all(&mut file, le_bytes(row).as_ref())
-                        .map_err(|error| Error::wrap(ErrorKind::Input, error))?;
-                    written += 1;
-                }
-            }
-            Ok(())
+        let unit_rows = |(): &mut (), tile: &Tile<'_>| {
+            let rows = tile.values.chunks_exact(dim).zip(tile.states);
+            rows.filter(|(_, state)| **state == RowState::Unit).flat_map(|(row, _)| row).copied().collect()
+        };
+        for_tiles(context, embedding, shard, &wanted, unit_rows, |_, rows: Vec<f32>| {
+            written += (rows.len() / dim) as u64;
+            std::io::Write::write_all(&mut file, le_bytes(&rows).as_ref())
+                .map_err(|error| Error::wrap(ErrorKind::Input, error))
         })?;
     }
     file.commit()?;

@@ -3,7 +3,6 @@
 //! The decision to question: no similarity matrix is ever kept. Blocks of rows are scored against all earlier blocks, tile by tile, so a
 //! cell of millions of rows needs three blocks of memory (at most 16 MiB each with a quarter or half of that for their codes, beside 8 bytes a row of result) instead of `n²`.
 mod blocks;
-mod brute;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +11,6 @@ use crate::{
     scan::{Above, Best, Largest, Sources, search},
 };
 use blocks::{BlockPair, block_rows, for_block_pairs};
-pub use brute::{Earlier64, earlier_max_of};
 
 /// A pair search could not be done.
 #[derive(Debug, thiserror::Error)]

@@ -100,39 +100,6 @@ proptest! {
         orders[0].sort_by_key(|pair| (pair.0, pair.1));
         prop_assert_eq!(&orders[0], &expected);
     }
-
-    #[test]
-    fn brute_force_equals_all_pairs_in_any_order_of_blocks(
-        kind in kinds(), seed: u64, n in prop::sample::select(&SIZES[1..]), dim in prop::sample::select(&DIMS[..]),
-        floor in prop::sample::select(vec![f32::NEG_INFINITY, 0.3, 1.0]),
-    ) {
-        let rows = table(kind, n, dim, seed);
-        let mut rank: Vec<u64> = (0..n as u64).map(|i| i * 3 + 1).collect();
-        let mut random = crate::random::Random::new(seed, 8);
-        for i in (1..n).rev() {
-            rank.swap(i, random.below(i as u64 + 1) as usize);
-        }
-        let picks: Vec<usize> = (0..n).step_by(1 + n / 40).collect();
-        let queries: Vec<f32> = picks.iter().flat_map(|&i| row(&rows, dim, i).to_vec()).collect();
-        let query_rank: Vec<u64> = picks.iter().map(|&i| rank[i]).collect();
-        let mut best = vec![Earlier64::NONE; picks.len()];
-        let mut starts: Vec<usize> = (0..n).step_by(300).collect();
-        starts.reverse();
-        for start in starts {
-            let end = (start + 300).min(n);
-            let block = &rows[start * dim..end * dim];
-            earlier_max_of(&queries, &query_rank, block, &rank[start..end], floor, &mut best);
-        }
-        for (pick, best) in picks.iter().zip(best) {
-            let naive = (0..n)
-                .filter(|&i| rank[i] < rank[*pick])
-                .map(|i| (similarity(row(&rows, dim, i), row(&rows, dim, *pick)), rank[i]))
-                .reduce(|a, b| if b.0 > a.0 || (b.0 == a.0 && b.1 < a.1) { b } else { a })
-                .filter(|best| best.0 >= floor);
-            let (sim, of_rank) = naive.unwrap_or((f32::NAN, u64::MAX));
-            prop_assert_eq!((best.sim.to_bits(), best.of_rank), (sim.to_bits(), of_rank));
-        }
-    }
 }
 
 #[test]

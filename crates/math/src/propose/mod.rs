@@ -183,10 +183,10 @@ pub(crate) struct Screened<'a> {
     pub floor: [f32; GROUP],
 }
 
-/// For each row the score below which no row of the block, as a source, can reach a similarity of `cut`.
-pub(crate) fn screen_floor(facts: &[Facts], cut: f32) -> Vec<f32> {
-    let all = Lanes::of_any(facts);
-    facts.iter().map(|target| all.floor(target, cut)).collect()
+/// For each target the score below which no source can reach a similarity of `cut`.
+pub(crate) fn screen_floor(targets: &[Facts], sources: &[Facts], cut: f32) -> Vec<f32> {
+    let all = Lanes::of_any(sources);
+    targets.iter().map(|target| all.floor(target, cut)).collect()
 }
 
 /// Scores of a group against a panel.

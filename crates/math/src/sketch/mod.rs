@@ -13,7 +13,7 @@ mod screen;
 mod tests;
 
 pub use axes::{Axes, SketchBuffers};
-pub use screen::suspects;
+pub use screen::{near_pairs, suspects};
 
 /// Numbers of a sketch: the parts on the axes and the rest.
 pub(crate) const WIDTH: usize = 64;

@@ -30,12 +30,65 @@ pub(super) fn suspects_by(kernel: Kernel, sketches: &[Sketch], visitor: Option<&
     let screen = Screen {
         rows,
         panels: &panels,
-        floors: screen_floor(rows.facts(), floor),
+        floors: screen_floor(rows.facts(), rows.facts(), floor),
         visitors: visitor.map(|flags| (0..count).map(|panel| bits(panel, flags)).collect()),
         marks: (0..count).map(|_| AtomicU64::new(0)).collect(),
     };
     (0..sketches.len().div_ceil(TILE)).into_par_iter().for_each(|tile| screen.tile(tile * TILE));
     (0..sketches.len()).map(|row| screen.is_marked(row)).collect()
+}
+
+/// The pairs (target, source) whose similarity may be `floor` or more, ascending: all that are, and as few others as the sketches can tell
+/// apart. Parallel in the current rayon pool.
+pub fn near_pairs(targets: &[Sketch], sources: &[Sketch], floor: f32) -> Vec<(u32, u32)> {
+    near_pairs_by(Kernel::best(), targets, sources, floor)
+}
+
+pub(super) fn near_pairs_by(
+    kernel: Kernel,
+    targets: &[Sketch],
+    sources: &[Sketch],
+    floor: f32,
+) -> Vec<(u32, u32)> {
+    let codes = |sketches: &[Sketch]| {
+        Codes::of_sketches(kernel, sketches.iter().map(|sketch| (sketch.codes(), sketch.bounds())))
+    };
+    let (target_codes, source_codes) = (codes(targets), codes(sources));
+    let (rows, others) = (target_codes.of(&[]), source_codes.of(&[]));
+    let panels = Panels::pack(others);
+    let floors = screen_floor(rows.facts(), others.facts(), floor);
+    let tile = |tile: usize| {
+        let (first, end) = (tile * TILE, (tile * TILE + TILE).min(targets.len()));
+        let mut pairs = Vec::new();
+        for group in (first..end).step_by(GROUP) {
+            let seen = screened(rows, &floors, group, end);
+            for panel in 0..sources.len().div_ceil(LANES) {
+                let masks = panels.screen(panel, &seen);
+                let width = sources.len() - panel * LANES;
+                let real = if width < LANES { (1 << width) - 1 } else { u64::MAX };
+                for target in group..end.min(group + GROUP) {
+                    let mut mask = masks[target - group] & real;
+                    while mask != 0 {
+                        pairs.push((target as u32, (panel * LANES) as u32 + mask.trailing_zeros()));
+                        mask &= mask - 1;
+                    }
+                }
+            }
+        }
+        pairs.sort_unstable();
+        pairs
+    };
+    (0..targets.len().div_ceil(TILE)).into_par_iter().flat_map_iter(tile).collect()
+}
+
+/// The group of targets that begins at `group`, before `end`; places beyond it repeat the last.
+fn screened<'a>(rows: Rows<'a>, floors: &[f32], group: usize, end: usize) -> Screened<'a> {
+    let target = |place: usize| (group + place).min(end - 1);
+    Screened {
+        words: std::array::from_fn(|place| rows.words(target(place))),
+        start: std::array::from_fn(|place| rows.facts()[target(place)].start),
+        floor: std::array::from_fn(|place| floors[target(place)]),
+    }
 }
 
 struct Screen<'a> {
@@ -65,12 +118,7 @@ impl Screen<'_> {
         for strip in (0..end.div_ceil(LANES)).step_by(STRIP) {
             for group in (first..end).step_by(GROUP) {
                 let last = (group + GROUP).min(end) - 1;
-                let target = |place: usize| (group + place).min(last);
-                let seen = Screened {
-                    words: std::array::from_fn(|place| self.rows.words(target(place))),
-                    start: std::array::from_fn(|place| self.rows.facts()[target(place)].start),
-                    floor: std::array::from_fn(|place| self.floors[target(place)]),
-                };
+                let seen = screened(self.rows, &self.floors, group, end);
                 for panel in strip..(strip + STRIP).min(last.div_ceil(LANES)) {
                     let masks = self.panels.screen(panel, &seen);
                     if masks != [0; GROUP] {

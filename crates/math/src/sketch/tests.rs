@@ -1,5 +1,8 @@
 //! Sketches against similarities, the screen against all pairs.
-use super::{screen::suspects_by, *};
+use super::{
+    screen::{near_pairs_by, suspects_by},
+    *,
+};
 use crate::{
     propose::Kernel,
     rows::similarity,
@@ -52,6 +55,16 @@ fn check(rows: &[f32], dim: usize, visitor: Option<&[bool]>, floor: f32) -> Resu
         prop_assert!(marked.iter().zip(&wanted).all(|(marked, wanted)| marked >= wanted), "{kernel:?}");
         for threads in [1, 3] {
             prop_assert_eq!(&in_pool(threads, || suspects_by(kernel, &sketches, visitor, floor)), &marked);
+        }
+        let (targets, sources) = sketches.split_at(n / 3);
+        let pairs = near_pairs_by(kernel, targets, sources, floor);
+        prop_assert!(pairs.is_sorted() && pairs.windows(2).all(|two| two[0] != two[1]));
+        prop_assert!(pairs.iter().all(|&(i, j)| (i as usize) < targets.len() && (j as usize) < sources.len()));
+        for (i, row) in rows[..n / 3 * dim].chunks_exact(dim).enumerate() {
+            for (j, other) in rows[n / 3 * dim..].chunks_exact(dim).enumerate() {
+                let found = pairs.binary_search(&(i as u32, j as u32)).is_ok();
+                prop_assert!(found || similarity(row, other) < floor, "{i} and {j} by {kernel:?}");
+            }
         }
     }
     Ok(())

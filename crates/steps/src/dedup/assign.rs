@@ -1,40 +1,45 @@
-//! From rows to cells: training the cells' centroids, then for each shard the nearest cells of each row and a copy of its vector, sorted by
-//! cell. With `probe` above 1 a row is also copied, as a visitor, to the next nearest cells.
+//! From rows to cells: training the cells' centroids and the axes of sketches, then for each shard the nearest cells of each row and its sketch, sorted by
+//! cell. With `probe` above 1 a row also goes, as a visitor, to the next nearest cells.
 use cribble_core::{Error, ErrorKind, Result, TrainRows};
-use cribble_io::npy::ElementType;
-use cribble_math::{RowSource, RowState, nearest::nearest_many, rows::normalize};
-use cribble_pipeline::{Embedding, GlobalRow, ScatterWriter, StepContext, TaskOutput};
+use cribble_math::{
+    RowSource, RowState,
+    nearest::{Finder, FinderBuffers, nearest},
+    sketch::{Axes, Sketch, SketchBuffers},
+};
+use cribble_pipeline::{GlobalRow, ScatterWriter, StepContext, TaskOutput};
 
 use super::{Dedup, cells::Plan};
 use crate::{
     best_column::best_values,
     centroids::{read_centroids, train_centroids, write_centroids},
-    embedding::block_rows,
     order::OrderKey,
+    tiles::{Tile, for_tiles},
     training::{FileRows, draw},
 };
 
 /// Training rows for each cell. Cells only divide the work: a quarter of FAISS's 256 divides it as evenly for a quarter of the time.
 const ROWS_PER_CELL: u64 = 64;
 
-/// What stands before each vector in a scatter file.
+/// Rows that the axes of sketches are learnt from.
+const AXES_SAMPLE: usize = 4096;
+
+/// A row in a cell: where it stands in the scan, who it is, and its sketch.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
-pub struct Head {
+pub struct Record {
     /// Place in the order of the scan.
     pub order: OrderKey,
     /// The sample.
     pub uid: [u8; 16],
     /// Its row in the input.
-    pub row: u64,
+    pub row: GlobalRow,
     /// The cell that this copy is in.
     pub cell: u32,
     /// 1 when the row's own cell is another one.
     pub visitor: u32,
+    /// What can be said of its similarities.
+    pub sketch: Sketch,
 }
-
-/// Bytes of a head.
-pub const HEAD: usize = size_of::<Head>();
 
 /// What a row is to the semantic part.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,22 +52,13 @@ pub enum Cell {
     In(u32, f32),
 }
 
-/// Bytes of one value of a vector in scratch files: f16 stays as it is, everything else is f32.
-pub fn width(embedding: &Embedding) -> usize {
-    if embedding.info.dtype == ElementType::F16 { 2 } else { 4 }
-}
-
-/// Vectors as stored in scratch files → unit f32 rows.
-pub fn widen(stored: &[u8], embedding: &Embedding, out: &mut [f32]) {
-    if width(embedding) == 2 {
-        for (value, bytes) in out.iter_mut().zip(stored.chunks_exact(2)) {
-            *value = half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
-        }
-    } else {
-        for (value, bytes) in out.iter_mut().zip(stored.chunks_exact(4)) {
-            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
-    }
+/// What a tile's rows were found to be.
+struct Found {
+    /// `[rows, probe]`.
+    cells: Vec<u32>,
+    sims: Vec<f32>,
+    states: Vec<RowState>,
+    sketches: Vec<Sketch>,
 }
 
 impl Dedup {
@@ -100,7 +96,28 @@ impl Dedup {
             ));
         }
         write_centroids(&context.folder.join("centroids.npy"), &centroids, dim)?;
+        let axes = self.axes(&rows, &centroids)?;
+        write_centroids(&context.scratch("axes.npy"), axes.values(), dim)?;
         Ok(output)
+    }
+
+    /// The axes along which rows spread about the centroids of their cells, from evenly spaced training rows.
+    fn axes(&self, rows: &FileRows<'_>, centroids: &[f32]) -> Result<Axes> {
+        let dim = rows.dim();
+        let count = if centroids.is_empty() { 0 } else { rows.len().min(AXES_SAMPLE) };
+        let mut sample = vec![0f32; count * dim];
+        for (place, row) in sample.chunks_exact_mut(dim).enumerate() {
+            rows.read(place * rows.len() / count, row).map_err(|error| Error::wrap(ErrorKind::Input, error))?;
+        }
+        let (mut cells, mut sims) = (vec![0; count], vec![0.0; count]);
+        if count > 0 {
+            nearest(&sample, centroids, dim, &mut cells, &mut sims);
+        }
+        for (row, &cell) in sample.chunks_exact_mut(dim).zip(&cells) {
+            let centroid = &centroids[cell as usize * dim..(cell as usize + 1) * dim];
+            row.iter_mut().zip(centroid).for_each(|(value, mean)| *value -= mean);
+        }
+        Ok(Axes::learn(&sample, dim, self.options.seed))
     }
 
     pub(super) fn assign(&self, context: &StepContext<'_>, shard: u32) -> Result<TaskOutput> {
@@ -115,61 +132,59 @@ impl Dedup {
             judged[row as usize] = false;
         }
         let values = best_values(context, shard, &self.options.keep)?;
-        let record = HEAD + dim * width(&embedding);
-        let mut writer = ScatterWriter::create(
-            &context.scratch(format!("vectors/{shard:08}")),
-            cells.max(1) as u32,
-            record,
-        )?;
-        let mut own = vec![Cell::NotJudged; uids.len()];
-        let limit = ((context.memory / 8) as usize / record).max(1);
-        let (mut keys, mut records) = (Vec::new(), Vec::new());
-        let mut blocks = StoredBlocks::open(context, &embedding, shard)?;
-        while let Some(block) = blocks.read(context)? {
-            let count = block.states.len();
-            let (mut labels, mut sims) = (vec![0u32; count * probe], vec![0f32; count * probe]);
-            if cells > 0 {
-                nearest_many(block.rows, &centroids, dim, probe, &mut labels, &mut sims);
+        let axes = Axes::new(read_centroids(&context.scratch("axes.npy"), dim)?, dim);
+        let finder = (cells > 0).then(|| Finder::new(&centroids, dim));
+        let work = |(find, sketch): &mut (FinderBuffers, SketchBuffers), tile: &Tile<'_>| {
+            let count = tile.rows.len();
+            let (mut cells, mut sims) = (vec![0; count * probe], vec![0.0; count * probe]);
+            if let Some(finder) = &finder {
+                finder.find(tile.values, probe, &mut cells, &mut sims, find);
             }
-            for index in 0..count {
-                let row = block.start + index;
-                if !judged[row] {
+            let mut sketches = Vec::with_capacity(count);
+            axes.sketch(tile.values, sketch, &mut sketches);
+            Found { cells, sims, states: tile.states.to_vec(), sketches }
+        };
+        let path = context.scratch(format!("sketches/{shard:08}"));
+        let mut writer = ScatterWriter::create(&path, cells.max(1) as u32, size_of::<Record>())?;
+        let mut own = vec![Cell::NotJudged; uids.len()];
+        let limit = ((context.memory / 32) as usize / size_of::<Record>()).max(1);
+        let (mut keys, mut records) = (Vec::new(), Vec::new());
+        for_tiles(context, &embedding, shard, &judged, work, |rows, found| {
+            for (index, &row) in rows.iter().enumerate() {
+                let place = row as usize;
+                if found.states[index] != RowState::Unit || cells == 0 {
+                    own[place] = Cell::Fault(found.states[index]);
                     continue;
                 }
-                if block.states[index] != RowState::Unit || cells == 0 {
-                    own[row] = Cell::Fault(block.states[index]);
-                    continue;
-                }
-                let dist = 1.0 - sims[index * probe];
-                own[row] = Cell::In(labels[index * probe], dist);
-                let global = GlobalRow::new(shard, row as u32);
-                let value = values.as_ref().and_then(|values| values[row]);
-                let order =
-                    OrderKey::new(&self.options.keep, self.options.seed, uids[row], global, dist, value);
-                let stored = &block.stored[index * (record - HEAD)..(index + 1) * (record - HEAD)];
-                for (place, &cell) in labels[index * probe..(index + 1) * probe].iter().enumerate() {
-                    let head = Head {
-                        order,
-                        uid: uids[row].to_bytes(),
-                        row: global.0,
-                        cell,
-                        visitor: u32::from(place > 0),
-                    };
+                let dist = 1.0 - found.sims[index * probe];
+                own[place] = Cell::In(found.cells[index * probe], dist);
+                let uid = uids[place];
+                let global = GlobalRow::new(shard, row);
+                let value = values.as_ref().and_then(|values| values[place]);
+                let order = OrderKey::new(&self.options.keep, self.options.seed, uid, global, dist, value);
+                for (nearness, &cell) in found.cells[index * probe..(index + 1) * probe].iter().enumerate() {
                     keys.push(cell);
-                    records.extend_from_slice(bytemuck::bytes_of(&head));
-                    records.extend_from_slice(stored);
+                    records.push(Record {
+                        order,
+                        uid: uid.to_bytes(),
+                        row: global,
+                        cell,
+                        visitor: u32::from(nearness > 0),
+                        sketch: found.sketches[index],
+                    });
                 }
             }
             if keys.len() >= limit {
-                writer.push_run(&keys, &records)?;
+                writer.push_run(&keys, bytemuck::cast_slice(&records))?;
                 keys.clear();
                 records.clear();
             }
-        }
-        writer.push_run(&keys, &records)?;
+            Ok(())
+        })?;
+        writer.push_run(&keys, bytemuck::cast_slice(&records))?;
         let bytes_written = writer.commit()?;
         write_cells(context, shard, &own)?;
-        let bytes_read = (uids.len() * dim * width(&embedding)) as u64;
+        let bytes_read = uids.len() as u64 * dim as u64 * embedding.info.dtype.size();
         Ok(TaskOutput { bytes_read, bytes_written, ..TaskOutput::default() })
     }
 
@@ -211,61 +226,4 @@ pub fn read_cells(context: &StepContext<'_>, shard: u32) -> Result<Vec<Cell>> {
             }
         })
         .collect())
-}
-
-/// Blocks of a shard's rows, both as unit f32 and as they go to scratch files.
-pub struct StoredBlocks<'a> {
-    reader: cribble_io::ArrayReader,
-    embedding: &'a Embedding,
-    rows: usize,
-    next: usize,
-    unit: Vec<f32>,
-    stored: Vec<u8>,
-    states: Vec<RowState>,
-}
-
-/// One block.
-pub struct StoredBlock<'a> {
-    pub start: usize,
-    pub rows: &'a [f32],
-    pub stored: &'a [u8],
-    pub states: &'a [RowState],
-}
-
-impl<'a> StoredBlocks<'a> {
-    pub fn open(context: &StepContext<'_>, embedding: &'a Embedding, shard: u32) -> Result<Self> {
-        Ok(Self {
-            reader: context.open_embedding(embedding, shard)?,
-            embedding,
-            rows: context.rows(shard),
-            next: 0,
-            unit: Vec::new(),
-            stored: Vec::new(),
-            states: Vec::new(),
-        })
-    }
-
-    pub fn read(&mut self, context: &StepContext<'_>) -> Result<Option<StoredBlock<'_>>> {
-        context.cancel.check()?;
-        let dim = self.embedding.info.dim;
-        let count = block_rows(dim).min(self.rows - self.next);
-        if count == 0 {
-            return Ok(None);
-        }
-        self.unit.resize(count * dim, 0.0);
-        self.stored.resize(count * dim * width(self.embedding), 0);
-        if width(self.embedding) == 2 {
-            self.reader.read_raw(self.next as u64, &mut self.stored)?;
-            widen(&self.stored, self.embedding, &mut self.unit);
-        } else {
-            self.reader.read_f32(self.next as u64, &mut self.unit)?;
-            for (bytes, value) in self.stored.chunks_exact_mut(4).zip(&self.unit) {
-                bytes.copy_from_slice(&value.to_le_bytes());
-            }
-        }
-        self.states = normalize(&mut self.unit, dim);
-        let start = self.next;
-        self.next += count;
-        Ok(Some(StoredBlock { start, rows: &self.unit, stored: &self.stored, states: &self.states }))
-    }
 }

@@ -6,10 +6,7 @@ use cribble_core::{Error, ErrorKind, Result};
 use cribble_pipeline::{ScatterReader, StepContext, TaskOutput};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Dedup,
-    assign::{HEAD, width},
-};
+use super::{Dedup, assign::Record};
 use crate::values::to_value;
 
 /// Buckets of cells.
@@ -34,12 +31,14 @@ impl Plan {
         let embedding = context.embedding(&step.options.embedding)?;
         let mut counts: Vec<u64> = Vec::new();
         for shard in 0..context.shards() {
-            let reader = ScatterReader::open(&context.scratch(format!("vectors/{shard:08}")))?;
+            let reader = ScatterReader::open(&context.scratch(format!("sketches/{shard:08}")))?;
             counts.resize(reader.keys() as usize, 0);
             reader.add_counts(&mut counts);
         }
-        // A row is held as stored, with its head, and once more as f32 while its cell is compared.
-        let row = (HEAD + embedding.info.dim * (width(&embedding) + 4)) as u64;
+        // A record, its place in the order, and its sketch once more, packed. If all rows are near one another, also all vectors: as stored, and
+        // as f32 with their codes while their cell is compared.
+        let value = embedding.info.dtype.size() + 6;
+        let row = size_of::<Record>() as u64 + 240 + embedding.info.dim as u64 * value;
         let limit = context.memory / 3;
         let mut plan = Self { starts: vec![0], large: Vec::new() };
         let mut bytes = 0;

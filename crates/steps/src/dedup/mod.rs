@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! hash (shard)   → records by hash           match (bucket)  → losers, by shard
-//! draw, train    → centroids.npy             assign (shard)  → cells.bin; vectors sorted by cell, visitors included
+//! draw, train    → centroids.npy, axes       assign (shard)  → cells; sketches sorted by cell, visitors included
 //! plan (whole)   → cells cut into buckets    pairs (bucket)  → largest earlier similarity, by shard (and edges)
 //! components     → representatives, by shard (mode "groups")
 //! verdict (shard)→ the step's tables         recall (whole)  → a sample compared with everything
 //! ```
 //!
-//! Vectors are copied once, sorted by cell, so that each cell is read in one piece; nothing else ever holds more than a bucket.
+//! A row goes to its cells as a sketch of 64 bytes. Sketches rule out nearly all pairs, for good; only rows that may have a near duplicate are
+//! read again, from the input, and compared exactly. No vector is copied to a scratch file, and nothing holds more than a bucket.
 mod assign;
 mod cells;
 mod components;
@@ -16,6 +17,7 @@ mod exact;
 mod gather;
 mod pairs;
 mod recall;
+mod rows;
 mod verdict;
 
 use arrow::datatypes::DataType;
@@ -29,6 +31,9 @@ use crate::{best_column::require_number, images, values::from_value};
 /// ε of the curve in the report, beside those of the recipe.
 const GRID: [f64; 17] =
     [0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3];
+
+/// ε up to which similarities are always recorded. Beyond it lie most pairs of a cell, and nothing that anybody would call a duplicate.
+const REACH: f64 = 0.15;
 
 pub struct Dedup {
     options: DedupOptions,
@@ -48,9 +53,20 @@ impl Dedup {
         self.options.epsilon.as_slice().first().copied().unwrap_or_default()
     }
 
+    /// The largest ε that is answered: of the recipe, or [`REACH`].
+    fn reach(&self) -> f64 {
+        self.options.epsilon.as_slice().iter().copied().fold(REACH, f64::max)
+    }
+
+    /// The similarity below which nothing is recorded.
+    fn floor(&self) -> f32 {
+        (1.0 - self.reach()) as f32
+    }
+
     /// All ε of the report's curve, ascending.
     fn epsilons(&self) -> Vec<f64> {
         let mut all = GRID.to_vec();
+        all.retain(|&epsilon| epsilon <= self.reach());
         all.extend(self.options.epsilon.as_slice());
         all.sort_by(f64::total_cmp);
         all.dedup();
@@ -144,7 +160,7 @@ impl Step for Dedup {
         if self.is_semantic() {
             phases.push(phase("draw", UnitKind::Whole, Parallel::Inner));
             phases.push(phase("train", UnitKind::Whole, Parallel::Inner));
-            phases.push(phase("assign", UnitKind::Shard, Parallel::Inner));
+            phases.push(phase("assign", UnitKind::Shard, Parallel::Overlapped));
             phases.push(phase("plan", UnitKind::Whole, Parallel::Inner));
             phases.push(phase("pairs", UnitKind::Bucket, Parallel::Inner));
             if self.options.mode == DedupMode::Groups {

@@ -1,16 +1,17 @@
-//! One bucket of cells: its vectors in the order of the scan, every pair compared, the largest earlier similarity of each row sent back to its
-//! shard. In mode `groups` also the edges that join rows into components.
+//! One bucket of cells: the sketches of a cell, in the order of the scan, say which rows can have a near duplicate there at all; those rows are fetched
+//! and compared exactly, and the largest earlier similarity of each goes back to its shard. In mode `groups` also the edges that join rows into
+//! components.
 use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use cribble_core::{DedupMode, Error, ErrorKind, Result};
-use cribble_math::{RowSource, UnionFind, VecRows, pairs, rows::normalize};
-use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput};
-
-use super::{
-    Dedup,
-    assign::{HEAD, Head, widen, width},
-    cells::Plan,
+use cribble_math::{
+    RowSource, UnionFind, VecRows, pairs,
+    sketch::{Sketch, suspects},
 };
+use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput};
+use rayon::prelude::*;
+
+use super::{Dedup, assign::Record, cells::Plan, rows::Fetched};
 use crate::{embedding::math_error, order::OrderKey, training::FileRows, values::to_value};
 
 /// The largest earlier similarity of a row in one cell, on its way back to the shard.
@@ -40,179 +41,180 @@ pub struct Edge {
 /// Bytes read at once from a cell that is too large to hold.
 const PIECE: usize = 32 << 20;
 
-/// The rows of one cell, heads sorted by the order of the scan.
-struct CellRows {
-    heads: Vec<Head>,
-    rows: VecRows,
-}
-
 impl Dedup {
     pub(super) fn pairs(&self, context: &StepContext<'_>, bucket: u32) -> Result<TaskOutput> {
         let embedding = context.embedding(&self.options.embedding)?;
         let (cells, large) = Plan::read(context)?.bucket(bucket);
-        let mut sink = Sink::default();
-        if large {
+        let found = if large {
             let path = context.scratch(format!("large-{bucket:08}.f32"));
-            let heads = sort_to_file(context, &embedding, cells.start, &path)?;
+            let records = sort_to_file(context, &embedding, cells.start, &path)?;
             let rows = FileRows::open(context, &path, embedding.info.dim)?;
-            self.compare(&heads, &rows, &mut sink)?;
+            let mut found = self.compare(&records, &rows)?;
+            found.compared = compared(&records);
             std::fs::remove_file(&path)
                 .map_err(|error| Error::wrap(ErrorKind::Input, error).context(path.display()))?;
+            vec![found]
         } else {
-            for cell in load(context, &embedding, cells)? {
-                context.cancel.check()?;
-                self.compare(&cell.heads, &cell.rows, &mut sink)?;
-            }
-        }
+            self.screen_and_compare(context, &embedding, load(context, cells)?)?
+        };
         let path = context.scratch(format!("found/{bucket:08}"));
         let mut writer = ScatterWriter::create(&path, context.shards(), size_of::<Found>())?;
-        writer.push_run(&sink.keys, &sink.found)?;
+        let keys: Vec<u32> = found.iter().flat_map(|cell| &cell.shards).copied().collect();
+        let records: Vec<Found> = found.iter().flat_map(|cell| &cell.found).copied().collect();
+        writer.push_run(&keys, bytemuck::cast_slice(&records))?;
         writer.commit()?;
         if self.options.mode == DedupMode::Groups {
-            cribble_io::write_file(
-                &context.scratch(format!("edges/{bucket:08}")),
-                bytemuck::cast_slice(&sink.edges),
-            )?;
+            let edges: Vec<Edge> = found.iter().flat_map(|cell| &cell.edges).copied().collect();
+            let path = context.scratch(format!("edges/{bucket:08}"));
+            cribble_io::write_file(&path, bytemuck::cast_slice(&edges))?;
         }
-        Ok(TaskOutput { data: to_value(&sink.compared)?, ..TaskOutput::default() })
+        let compared: u64 = found.iter().map(|cell| cell.compared).sum();
+        Ok(TaskOutput { data: to_value(&compared)?, ..TaskOutput::default() })
     }
 
-    fn compare(&self, heads: &[Head], rows: &dyn RowSource, sink: &mut Sink) -> Result<()> {
-        let visitors: Vec<bool> = heads.iter().map(|head| head.visitor == 1).collect();
-        let any = visitors.contains(&true).then_some(visitors.as_slice());
-        let visitor_count = visitors.iter().filter(|&&visitor| visitor).count() as u64;
-        let pairs_of = |n: u64| n * n.saturating_sub(1) / 2;
-        sink.compared += pairs_of(heads.len() as u64) - pairs_of(visitor_count);
-        let earlier = pairs::earlier_max(rows, any).map_err(math_error)?;
-        for (head, earlier) in heads.iter().zip(&earlier) {
-            if let Some(of) = heads.get(earlier.of as usize) {
-                let row = GlobalRow(head.row);
-                sink.keys.push(row.shard());
-                let found = Found { row: row.row(), sim: earlier.sim, of_order: of.order, of: of.uid };
-                sink.found.extend_from_slice(bytemuck::bytes_of(&found));
+    /// The cells of a bucket, given their records sorted by cell and scan.
+    fn screen_and_compare(
+        &self,
+        context: &StepContext<'_>,
+        embedding: &Embedding,
+        records: Vec<Record>,
+    ) -> Result<Vec<CellFound>> {
+        let dim = embedding.info.dim;
+        let cells: Vec<&[Record]> = records.chunk_by(|a, b| a.cell == b.cell).collect();
+        let screened = cells.into_par_iter().map(|cell| {
+            context.cancel.check()?;
+            let sketches: Vec<Sketch> = cell.iter().map(|record| record.sketch).collect();
+            let marked = suspects(&sketches, visitors(cell).as_deref(), self.floor());
+            let near = cell.iter().zip(marked).filter(|(_, marked)| *marked);
+            Ok((compared(cell), near.map(|(record, _)| *record).collect::<Vec<Record>>()))
+        });
+        let screened: Vec<(u64, Vec<Record>)> = screened.collect::<Result<_>>()?;
+        drop(records);
+        let mut rows: Vec<GlobalRow> =
+            screened.iter().flat_map(|(_, near)| near).map(|record| record.row).collect();
+        rows.par_sort_unstable();
+        rows.dedup();
+        let fetched = Fetched::read(context, embedding, rows)?;
+        let found = screened.into_par_iter().map(|(compared, near)| {
+            context.cancel.check()?;
+            let mut values = vec![0f32; near.len() * dim];
+            for (record, row) in near.iter().zip(values.chunks_exact_mut(dim)) {
+                fetched.unit(record.row, row).ok_or_else(|| Error::bug("a suspect was not fetched"))?;
+            }
+            Ok(CellFound { compared, ..self.compare(&near, &VecRows::new(values, dim))? })
+        });
+        found.collect()
+    }
+
+    /// Compares rows of a cell, sorted by the scan, with one another.
+    fn compare(&self, records: &[Record], rows: &dyn RowSource) -> Result<CellFound> {
+        let mut sink = CellFound::default();
+        let visitors = visitors(records);
+        let visitors = visitors.as_deref();
+        let earlier = pairs::earlier_max(rows, visitors, self.floor()).map_err(math_error)?;
+        for (record, earlier) in records.iter().zip(&earlier) {
+            if let Some(of) = records.get(earlier.of as usize) {
+                sink.shards.push(record.row.shard());
+                let row = record.row.row();
+                sink.found.push(Found { row, sim: earlier.sim, of_order: of.order, of: of.uid });
             }
         }
         // Without a single similarity above the threshold there is nothing to join.
         if self.options.mode == DedupMode::Groups
             && earlier.iter().any(|earlier| earlier.is_removed(self.epsilon()))
         {
-            let mut union = UnionFind::new(heads.len());
+            let mut union = UnionFind::new(records.len());
             let threshold = (1.0 - self.epsilon()) as f32;
-            pairs::pairs_above(rows, any, threshold, &mut |a, b, _| {
+            pairs::pairs_above(rows, visitors, threshold, &mut |a, b, _| {
                 union.union(a, b);
             })
             .map_err(math_error)?;
-            // Heads are sorted, so the smallest member of a component is the first of the scan.
+            // Records are sorted, so the smallest member of a component is the first of the scan.
             for (index, root) in union.representatives().into_iter().enumerate() {
                 if index as u32 != root {
-                    sink.edges.push(edge(&heads[root as usize], &heads[index]));
+                    sink.edges.push(edge(&records[root as usize], &records[index]));
                 }
             }
         }
-        Ok(())
+        Ok(sink)
     }
 }
 
-fn edge(root: &Head, child: &Head) -> Edge {
+/// What was found in a cell.
+#[derive(Default)]
+struct CellFound {
+    /// The shard of each of `found`.
+    shards: Vec<u32>,
+    found: Vec<Found>,
+    edges: Vec<Edge>,
+    compared: u64,
+}
+
+/// A flag for each record, or `None` where no one visits.
+fn visitors(records: &[Record]) -> Option<Vec<bool>> {
+    let flags: Vec<bool> = records.iter().map(|record| record.visitor == 1).collect();
+    flags.contains(&true).then_some(flags)
+}
+
+/// Pairs of a cell, but for those of two visitors.
+fn compared(records: &[Record]) -> u64 {
+    let pairs_of = |n: u64| n * n.saturating_sub(1) / 2;
+    let visitors = records.iter().filter(|record| record.visitor == 1).count() as u64;
+    pairs_of(records.len() as u64) - pairs_of(visitors)
+}
+
+fn edge(root: &Record, child: &Record) -> Edge {
     Edge {
         root_order: root.order,
         root: root.uid,
         child_order: child.order,
         child: child.uid,
-        root_row: root.row,
-        child_row: child.row,
+        root_row: root.row.0,
+        child_row: child.row.0,
     }
 }
 
-/// What a bucket found, in the order of its cells.
-#[derive(Default)]
-struct Sink {
-    keys: Vec<u32>,
-    found: Vec<u8>,
-    edges: Vec<Edge>,
-    compared: u64,
-}
-
-/// Reads the vectors of a range of cells and hands out one cell after the other.
-fn load(
-    context: &StepContext<'_>,
-    embedding: &Embedding,
-    cells: std::ops::Range<u32>,
-) -> Result<impl Iterator<Item = CellRows>> {
-    let mut bytes = Vec::new();
+/// The records of a range of cells, sorted by cell and scan.
+fn load(context: &StepContext<'_>, cells: std::ops::Range<u32>) -> Result<Vec<Record>> {
+    let mut records: Vec<Record> = Vec::new();
     for shard in 0..context.shards() {
         context.cancel.check()?;
-        ScatterReader::open(&context.scratch(format!("vectors/{shard:08}")))?
-            .read(cells.clone(), &mut bytes)?;
-    }
-    let dim = embedding.info.dim;
-    let record = HEAD + dim * width(embedding);
-    let mut heads: Vec<(Head, usize)> = bytes
-        .chunks_exact(record)
-        .enumerate()
-        .map(|(index, record)| (bytemuck::pod_read_unaligned::<Head>(&record[..HEAD]), index))
-        .collect();
-    heads.sort_unstable_by_key(|(head, _)| (head.cell, head.order));
-    let embedding = embedding.clone();
-    let mut start = 0;
-    Ok(std::iter::from_fn(move || {
-        let cell = heads.get(start)?.0.cell;
-        let count = heads[start..].iter().take_while(|(head, _)| head.cell == cell).count();
-        let part = &heads[start..start + count];
-        start += count;
-        let mut rows = vec![0f32; count * dim];
-        for ((_, index), row) in part.iter().zip(rows.chunks_exact_mut(dim)) {
-            widen(&bytes[index * record + HEAD..(index + 1) * record], &embedding, row);
+        let reader = ScatterReader::open(&context.scratch(format!("sketches/{shard:08}")))?;
+        let start = records.len();
+        if shard == 0 {
+            // The shards are mostly alike; growing step by step would copy everything several times.
+            records.reserve(reader.count(cells.clone()) as usize * context.shards() as usize * 9 / 8);
         }
-        normalize(&mut rows, dim);
-        let heads = part.iter().map(|(head, _)| *head).collect();
-        Some(CellRows { heads, rows: VecRows::new(rows, dim) })
-    }))
+        records.resize(start + reader.count(cells.clone()) as usize, bytemuck::Zeroable::zeroed());
+        reader.read_into(cells.clone(), bytemuck::cast_slice_mut(&mut records[start..]))?;
+    }
+    records.par_sort_unstable_by_key(|record| (record.cell, record.order));
+    Ok(records)
 }
 
-/// A cell too large for memory: its unit rows go to a file in the order of the scan, only the heads are held.
+/// A cell too large for memory: its unit rows go to a file in the order of the scan, only the records are held.
 fn sort_to_file(
     context: &StepContext<'_>,
     embedding: &Embedding,
     cell: u32,
     path: &Path,
-) -> Result<Vec<Head>> {
+) -> Result<Vec<Record>> {
     let io = |error: std::io::Error| Error::wrap(ErrorKind::Input, error).context(path.display());
     let dim = embedding.info.dim;
-    let record = HEAD + dim * width(embedding);
-    let readers = (0..context.shards())
-        .map(|shard| ScatterReader::open(&context.scratch(format!("vectors/{shard:08}"))))
-        .collect::<Result<Vec<_>>>()?;
-    let mut heads: Vec<(Head, u32)> = Vec::new();
-    for reader in &readers {
-        reader.read_pieces(cell..cell + 1, PIECE, |piece| {
-            context.cancel.check()?;
-            for record in piece.chunks_exact(record) {
-                heads.push((bytemuck::pod_read_unaligned(&record[..HEAD]), heads.len() as u32));
-            }
-            Ok(())
-        })?;
-    }
-    heads.sort_unstable_by_key(|(head, _)| head.order);
-    let mut rank = vec![0u32; heads.len()];
-    for (place, (_, index)) in heads.iter().enumerate() {
-        rank[*index as usize] = place as u32;
-    }
+    let records = load(context, cell..cell + 1)?;
+    let mut places: Vec<(GlobalRow, u32)> =
+        records.iter().zip(0..).map(|(record, place)| (record.row, place)).collect();
+    places.par_sort_unstable();
     let file = File::create(path).map_err(io)?;
-    let mut index = 0;
     let mut row = vec![0f32; dim];
-    for reader in &readers {
-        reader.read_pieces(cell..cell + 1, PIECE, |piece| {
-            context.cancel.check()?;
-            for record in piece.chunks_exact(record) {
-                widen(&record[HEAD..], embedding, &mut row);
-                normalize(&mut row, dim);
-                let values: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
-                file.write_all_at(&values, u64::from(rank[index]) * (dim * 4) as u64).map_err(io)?;
-                index += 1;
-            }
-            Ok(())
-        })?;
+    let piece = PIECE / (dim * embedding.info.dtype.size() as usize).max(1) + 1;
+    for places in places.chunks(piece) {
+        let fetched = Fetched::read(context, embedding, places.iter().map(|(row, _)| *row).collect())?;
+        for &(from, place) in places {
+            fetched.unit(from, &mut row).ok_or_else(|| Error::bug("a row was not fetched"))?;
+            let values: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+            file.write_all_at(&values, u64::from(place) * (dim * 4) as u64).map_err(io)?;
+        }
     }
-    Ok(heads.into_iter().map(|(head, _)| head).collect())
+    Ok(records)
 }

@@ -1,127 +1,171 @@
-//! What the cells missed, estimated: a sample of rows is compared with every earlier row of the whole input, by brute force.
+//! What the cells missed, estimated: a sample of rows is compared with every earlier row of the whole input. Sketches screen the pairs, those that
+//! may be near are compared exactly; only the records of the cells are read.
+use std::collections::BinaryHeap;
+
+use arrow::{array::AsArray, datatypes::Float32Type};
 use cribble_core::{Error, Recall, Result};
 use cribble_math::{
-    Earlier64,
-    pairs::{earlier_max_of, is_removed},
+    pairs::is_removed,
+    rows::similarity,
+    sketch::{Sketch, near_pairs},
 };
-use cribble_pipeline::{GlobalRow, ScatterReader, StepContext, TableReader, TaskOutput};
+use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, StepContext, TableReader, TaskOutput};
 
-use super::{
-    Dedup,
-    assign::{Cell, StoredBlocks, read_cells},
-    exact::short_hash,
-};
-use crate::{best_column::best_values, order::OrderKey, values::to_value};
+use super::{Dedup, assign::Record, exact::short_hash, rows::Fetched};
+use crate::values::to_value;
 
-/// Rows drawn. Each costs one similarity with every row of the input: 512 cost about what 512 more cells would.
+/// Rows drawn. Each is compared with every row of the input.
 const SAMPLE: usize = 512;
-
-/// A row of the sample.
-struct Query {
-    order: OrderKey,
-    shard: u32,
-    row: u32,
-}
+/// Bytes of records that are looked at together.
+const PIECE: usize = 32 << 20;
 
 impl Dedup {
     pub(super) fn recall(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
-        let first = ScatterReader::open(&context.scratch(format!("vectors/{:08}", 0)));
-        let single_cell = match &first {
-            Ok(reader) => reader.keys() <= 1,
-            Err(_) => true,
-        };
         // One cell compares every pair: there is nothing to estimate.
-        if single_cell {
-            return Ok(TaskOutput { data: to_value(&None::<Recall>)?, ..TaskOutput::default() });
+        let mut recall = None;
+        if context.shards() > 0 && reader(context, 0)?.keys() > 1 {
+            let queries = sample(context)?;
+            let duplicate = self.duplicates(context, &queries)?;
+            let found = self.found_before(context, &queries, &duplicate)?;
+            let duplicates = duplicate.iter().filter(|&&is| is).count() as u64;
+            recall = Some(Recall { sampled: queries.len() as u64, duplicates, found });
         }
-        let queries = self.sample(context)?;
-        let embedding = context.embedding(&self.options.embedding)?;
-        let dim = embedding.info.dim;
-        let mut vectors = vec![0f32; queries.len() * dim];
-        for (query, vector) in queries.iter().zip(vectors.chunks_exact_mut(dim)) {
-            context.open_embedding(&embedding, query.shard)?.read_f32(u64::from(query.row), vector)?;
-        }
-        cribble_math::rows::normalize(&mut vectors, dim);
-        // Places in the scan as numbers: a query is odd, every other row even, below it exactly when it comes earlier.
-        let ranks: Vec<u64> = (0..queries.len() as u64).map(|place| 2 * place + 1).collect();
-        let mut best = vec![Earlier64::NONE; queries.len()];
-        for shard in 0..context.shards() {
-            let uids = context.uids(shard)?;
-            let cells = read_cells(context, shard)?;
-            let values = best_values(context, shard, &self.options.keep)?;
-            let mut blocks = StoredBlocks::open(context, &embedding, shard)?;
-            while let Some(block) = blocks.read(context)? {
-                let rank = |index: usize| {
-                    let row = block.start + index;
-                    let Cell::In(_, dist) = cells[row] else { return u64::MAX };
-                    let global = GlobalRow::new(shard, row as u32);
-                    let value = values.as_ref().and_then(|values| values[row]);
-                    let order =
-                        OrderKey::new(&self.options.keep, self.options.seed, uids[row], global, dist, value);
-                    2 * queries.partition_point(|query| query.order <= order) as u64
-                };
-                let block_ranks: Vec<u64> = (0..block.states.len()).map(rank).collect();
-                earlier_max_of(&vectors, &ranks, block.rows, &block_ranks, &mut best);
-            }
-        }
-        let mut recall = Recall { sampled: queries.len() as u64, duplicates: 0, found: 0 };
-        let mut known: Option<(u32, Vec<f32>)> = None;
-        let mut order: Vec<usize> = (0..queries.len()).collect();
-        order.sort_by_key(|&index| (queries[index].shard, queries[index].row));
-        for index in order {
-            if !is_removed(best[index].sim, self.epsilon()) {
-                continue;
-            }
-            recall.duplicates += 1;
-            let shard = queries[index].shard;
-            if known.as_ref().is_none_or(|(loaded, _)| *loaded != shard) {
-                known = Some((shard, max_sims(context, shard)?));
-            }
-            let sim = known.as_ref().map_or(f32::NAN, |(_, sims)| sims[queries[index].row as usize]);
-            recall.found += u64::from(is_removed(sim, self.epsilon()));
-        }
-        Ok(TaskOutput { data: to_value(&Some(recall))?, ..TaskOutput::default() })
+        Ok(TaskOutput { data: to_value(&recall)?, ..TaskOutput::default() })
     }
 
-    /// The rows with the smallest hashes among those that were judged, in the order of the scan.
-    fn sample(&self, context: &StepContext<'_>) -> Result<Vec<Query>> {
-        let mut drawn: std::collections::BinaryHeap<([u8; 16], u64, OrderKey)> =
-            std::collections::BinaryHeap::new();
-        for shard in 0..context.shards() {
-            let uids = context.uids(shard)?;
-            let cells = read_cells(context, shard)?;
-            let values = best_values(context, shard, &self.options.keep)?;
-            for (row, cell) in cells.iter().enumerate() {
-                let Cell::In(_, dist) = *cell else { continue };
-                // Another hash than that of `keep = "random"` and of the training rows, so that the sample is independent of both.
-                let mut text = uids[row].to_bytes().to_vec();
-                text.extend_from_slice(b"recall");
-                let global = GlobalRow::new(shard, row as u32);
-                let value = values.as_ref().and_then(|values| values[row]);
-                let order =
-                    OrderKey::new(&self.options.keep, self.options.seed, uids[row], global, dist, value);
-                drawn.push((short_hash(&text), global.0, order));
-                if drawn.len() > SAMPLE {
-                    drawn.pop();
-                }
+    /// Which queries have a duplicate among all rows before them in the scan.
+    fn duplicates(&self, context: &StepContext<'_>, queries: &[Record]) -> Result<Vec<bool>> {
+        let embedding = context.embedding(&self.options.embedding)?;
+        let threshold = (1.0 - self.epsilon()) as f32;
+        let sketches: Vec<Sketch> = queries.iter().map(|query| query.sketch).collect();
+        let mut duplicate = vec![false; queries.len()];
+        for_records(context, |records| {
+            let targets: Vec<Sketch> = records.iter().map(|record| record.sketch).collect();
+            let mut pairs = near_pairs(&targets, &sketches, threshold);
+            pairs.retain(|&(row, query)| {
+                let (row, query) = (row as usize, query as usize);
+                !duplicate[query] && records[row].order < queries[query].order
+            });
+            let near: Vec<(&Record, usize)> =
+                pairs.iter().map(|&(row, query)| (&records[row as usize], query as usize)).collect();
+            self.confirm(context, &embedding, queries, &near, &mut duplicate)
+        })?;
+        Ok(duplicate)
+    }
+
+    /// Marks the queries that have a duplicate among the rows that they are paired with.
+    fn confirm(
+        &self,
+        context: &StepContext<'_>,
+        embedding: &Embedding,
+        queries: &[Record],
+        pairs: &[(&Record, usize)],
+        duplicate: &mut [bool],
+    ) -> Result<()> {
+        let mut rows: Vec<GlobalRow> =
+            pairs.iter().flat_map(|&(record, query)| [record.row, queries[query].row]).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let fetched = Fetched::read(context, embedding, rows)?;
+        let dim = embedding.info.dim;
+        let (mut a, mut b) = (vec![0f32; dim], vec![0f32; dim]);
+        for &(record, query) in pairs.iter() {
+            if !duplicate[query] {
+                let both = fetched.unit(record.row, &mut a).zip(fetched.unit(queries[query].row, &mut b));
+                both.ok_or_else(|| Error::bug("a row was not fetched"))?;
+                duplicate[query] = is_removed(similarity(&a, &b), self.epsilon());
             }
         }
-        let mut queries: Vec<Query> = drawn
-            .into_iter()
-            .map(|(_, global, order)| Query {
-                order,
-                shard: GlobalRow(global).shard(),
-                row: GlobalRow(global).row(),
-            })
-            .collect();
-        queries.sort_by_key(|query| query.order);
-        Ok(queries)
+        Ok(())
+    }
+
+    /// How many of the queries that are duplicates the cells have found, too.
+    fn found_before(&self, context: &StepContext<'_>, queries: &[Record], duplicate: &[bool]) -> Result<u64> {
+        let mut rows: Vec<GlobalRow> =
+            queries.iter().zip(duplicate).filter(|(_, is)| **is).map(|(query, _)| query.row).collect();
+        rows.sort_unstable();
+        let mut found = 0;
+        for rows in rows.chunk_by(|a, b| a.shard() == b.shard()) {
+            let sims = max_sims(context, rows[0].shard())?;
+            found +=
+                rows.iter().filter(|row| is_removed(sims[row.row() as usize], self.epsilon())).count() as u64;
+        }
+        Ok(found)
+    }
+}
+
+fn reader(context: &StepContext<'_>, shard: u32) -> Result<ScatterReader> {
+    ScatterReader::open(&context.scratch(format!("sketches/{shard:08}")))
+}
+
+/// Visits the records of all rows that were judged, each once, in pieces.
+fn for_records(context: &StepContext<'_>, mut visit: impl FnMut(&[Record]) -> Result<()>) -> Result<()> {
+    for shard in 0..context.shards() {
+        let reader = reader(context, shard)?;
+        reader.read_pieces(0..reader.keys(), PIECE, |piece| {
+            context.cancel.check()?;
+            let records = piece.chunks_exact(size_of::<Record>()).map(bytemuck::pod_read_unaligned);
+            let own: Vec<Record> = records.filter(|record: &Record| record.visitor == 0).collect();
+            visit(&own)
+        })?;
+    }
+    Ok(())
+}
+
+/// The rows with the smallest hashes among those that were judged, in the order of the scan.
+fn sample(context: &StepContext<'_>) -> Result<Vec<Record>> {
+    let mut drawn = BinaryHeap::new();
+    for_records(context, |records| {
+        for record in records {
+            // Another hash than that of `keep = "random"` and of the training rows, so that the sample is independent of both.
+            let mut text = record.uid.to_vec();
+            text.extend_from_slice(b"recall");
+            drawn.push(Drawn { hash: short_hash(&text), record: *record });
+            if drawn.len() > SAMPLE {
+                drawn.pop();
+            }
+        }
+        Ok(())
+    })?;
+    let mut queries: Vec<Record> = drawn.into_iter().map(|drawn| drawn.record).collect();
+    queries.sort_unstable_by_key(|query| query.order);
+    Ok(queries)
+}
+
+/// A row that was drawn, ordered by hash and row.
+struct Drawn {
+    hash: [u8; 16],
+    record: Record,
+}
+
+impl Drawn {
+    fn key(&self) -> ([u8; 16], GlobalRow) {
+        (self.hash, self.record.row)
+    }
+}
+
+impl PartialEq for Drawn {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Drawn {}
+
+impl PartialOrd for Drawn {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Drawn {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
     }
 }
 
 /// The column `max_sim` that the verdict phase has just written.
 fn max_sims(context: &StepContext<'_>, shard: u32) -> Result<Vec<f32>> {
-    use arrow::{array::AsArray, datatypes::Float32Type};
     let path = context.folder.join(format!("{}.parquet", context.shard_name(shard)));
     let column = TableReader::column(&path, &context.uids(shard)?, "max_sim")?;
     let column = column.as_primitive_opt::<Float32Type>().ok_or_else(|| Error::bug("max_sim is no f32"))?;

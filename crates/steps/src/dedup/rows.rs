@@ -1,0 +1,76 @@
+//! Single rows of an embedding, wherever they are: what the screen leaves over is fetched from the input itself, so that no vector is ever
+//! copied to a scratch file.
+use cribble_core::Result;
+use cribble_io::npy::ElementType;
+use cribble_math::RowState;
+use cribble_pipeline::{Embedding, GlobalRow, StepContext};
+use rayon::prelude::*;
+
+use crate::{embedding::open_shard, tiles::unit_row};
+
+/// Rows between two wanted ones that are read along rather than asked around.
+const GAP: u32 = 4;
+/// Most rows of one read.
+const SPAN: usize = 4096;
+
+/// Some rows as they are stored.
+pub struct Fetched {
+    rows: Vec<GlobalRow>,
+    stored: Vec<u8>,
+    row_bytes: usize,
+    element: ElementType,
+}
+
+impl Fetched {
+    /// Reads rows, which ascend and are all different. Shards in parallel, each in order: also an array that can only be read forwards is read once.
+    pub fn read(context: &StepContext<'_>, embedding: &Embedding, rows: Vec<GlobalRow>) -> Result<Self> {
+        let element = embedding.info.dtype;
+        let row_bytes = embedding.info.dim * element.size() as usize;
+        let mut stored = vec![0u8; rows.len() * row_bytes];
+        let mut parts = Vec::new();
+        let mut rest = &mut stored[..];
+        for shard in rows.chunk_by(|a, b| a.shard() == b.shard()) {
+            let (part, after) = rest.split_at_mut(shard.len() * row_bytes);
+            parts.push((shard, part));
+            rest = after;
+        }
+        parts.into_par_iter().try_for_each(|(rows, out)| read_shard(context, embedding, rows, out))?;
+        Ok(Self { rows, stored, row_bytes, element })
+    }
+
+    /// Writes one of the rows, brought to unit length; says what it was. `None`, and nothing is written, where it was not fetched.
+    pub fn unit(&self, row: GlobalRow, out: &mut [f32]) -> Option<RowState> {
+        let place = self.rows.binary_search(&row).ok()?;
+        Some(unit_row(self.element, &self.stored[place * self.row_bytes..(place + 1) * self.row_bytes], out))
+    }
+}
+
+/// Rows of one shard into `out`, reading neighbours together.
+fn read_shard(
+    context: &StepContext<'_>,
+    embedding: &Embedding,
+    rows: &[GlobalRow],
+    out: &mut [u8],
+) -> Result<()> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    let mut reader = open_shard(context, embedding, first.shard())?;
+    let row_bytes = out.len() / rows.len();
+    let (mut start, mut span) = (0, Vec::new());
+    while start < rows.len() {
+        context.cancel.check()?;
+        let from = rows[start].row();
+        let near = |pair: &&[GlobalRow]| {
+            pair[1].row() - pair[0].row() <= GAP && (pair[1].row() - from) < SPAN as u32
+        };
+        let end = start + 1 + rows[start..].windows(2).take_while(near).count();
+        let count = (rows[end - 1].row() - from + 1) as usize;
+        span.resize(count * row_bytes, 0);
+        reader.read_raw(u64::from(from), &mut span)?;
+        for (row, out) in rows[start..end].iter().zip(out[start * row_bytes..].chunks_exact_mut(row_bytes)) {
+            let at = (row.row() - from) as usize * row_bytes;
+            out.copy_from_slice(&span[at..at + row_bytes]);
+        }
+        start = end;
+    }
+    Ok(())
+}
