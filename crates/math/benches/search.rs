@@ -105,9 +105,11 @@ fn earlier_max_copies(bencher: Bencher, n: usize) {
 
 fn bench_earlier(bencher: Bencher, data: &[f32]) {
     let n = data.len() / DIM;
-    bencher
-        .counter(ItemsCount::new(n * (n - 1) * DIM))
-        .bench_local(|| earlier_max(&SliceRows::new(data, DIM), None, f32::NEG_INFINITY).map(|found| found.len()).unwrap_or(0));
+    bencher.counter(ItemsCount::new(n * (n - 1) * DIM)).bench_local(|| {
+        earlier_max(&SliceRows::new(data, DIM), None, None, f32::NEG_INFINITY)
+            .map(|found| found.len())
+            .unwrap_or(0)
+    });
 }
 
 #[divan::bench(args = [3000, 20_000], sample_count = 5, sample_size = 1)]
@@ -115,7 +117,7 @@ fn pairs_above_concepts(bencher: Bencher, n: usize) {
     let data = concepts(n, 1);
     bencher.counter(ItemsCount::new(n * (n - 1) * DIM)).bench_local(|| {
         let mut count = 0;
-        let done = pairs_above(&SliceRows::new(&data, DIM), None, 0.95, &mut |_, _, _| count += 1);
+        let done = pairs_above(&SliceRows::new(&data, DIM), None, None, 0.95, &mut |_, _, _| count += 1);
         (done.is_ok(), count)
     });
 }

@@ -165,8 +165,7 @@ impl Executor<'_> {
             result?;
             let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
             done.sort_by_key(|(unit, _)| *unit);
-            seconds += done.iter().map(|(_, marker)| marker.seconds).sum::<f64>()
-                / at_once as f64;
+            seconds += done.iter().map(|(_, marker)| marker.seconds).sum::<f64>() / at_once as f64;
             outputs.push((
                 phase.name.to_string(),
                 done.into_iter().map(|(_, marker)| marker.output).collect::<Vec<_>>(),
@@ -188,7 +187,13 @@ impl Executor<'_> {
     }
 
     /// How many tasks of a phase run at once.
-    fn at_once(&self, step: &dyn Step, context: &StepContext<'_>, phase: &PhaseSpec, units: u32) -> Result<usize> {
+    fn at_once(
+        &self,
+        step: &dyn Step,
+        context: &StepContext<'_>,
+        phase: &PhaseSpec,
+        units: u32,
+    ) -> Result<usize> {
         let most = self.limits.threads.min(units.max(1) as usize);
         Ok(match phase.parallel {
             Parallel::Outer => most,

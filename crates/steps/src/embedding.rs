@@ -36,8 +36,10 @@ pub fn open_shard(context: &StepContext<'_>, embedding: &Embedding, shard: u32) 
     let (name, shard_name) = (&embedding.info.name, context.shard_name(shard));
     if reader.rows() != rows as u64 || reader.dim() != dim {
         let found = format!("[{}, {}]", reader.rows(), reader.dim());
-        return Err(Error::input(format!("shard {shard_name}: '{name}' is {found}, expected [{rows}, {dim}]"))
-            .with_hint("`cribble check` lists the shards whose arrays do not fit"));
+        return Err(Error::input(format!(
+            "shard {shard_name}: '{name}' is {found}, expected [{rows}, {dim}]"
+        ))
+        .with_hint("`cribble check` lists the shards whose arrays do not fit"));
     }
     if !reader.dtype().is_float() {
         let found = reader.dtype().name();

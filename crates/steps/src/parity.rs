@@ -72,7 +72,8 @@ fn removals_equal_semdedup_at_every_epsilon() {
             for members in &order {
                 let values: Vec<f32> =
                     members.iter().flat_map(|&row| rows[row * dim..(row + 1) * dim].to_vec()).collect();
-                let found = pairs::earlier_max(&VecRows::new(values, dim), None, f32::NEG_INFINITY).unwrap();
+                let found =
+                    pairs::earlier_max(&VecRows::new(values, dim), None, None, f32::NEG_INFINITY).unwrap();
                 members.iter().zip(found).for_each(|(&row, found)| earlier[row] = found.sim);
             }
             for (epsilon, removed) in case["removed"].as_object().unwrap() {

@@ -8,7 +8,8 @@ mod tests;
 
 use crate::{
     rows::{RowSource, SourceError},
-    scan::{Above, Best, Largest, Sources, search},
+    scan::{Above, Best, Largest, Sources, search_screened},
+    sketch::{Screening, Sketch},
 };
 use blocks::{BlockPair, block_rows, for_block_pairs};
 
@@ -80,20 +81,23 @@ pub fn is_removed(sim: f32, epsilon: f64) -> bool {
 /// `floor`; [`Earlier::NONE`] elsewhere, so for the first row too. One pass answers every ε ≤ 1 − `floor`, see [`is_removed`]; `-∞` finds every
 /// row's, and takes much longer.
 ///
+/// `sketches`, one a row, spare most of the work where `floor` is above what most pairs of the cell reach; no result depends on them.
 /// `visitor` marks rows that belong to another cell and are here to be compared across the border (`None`: no row is): a pair of two
 /// visitors is not compared. Exact; similarities as in [`crate::rows::similarity`]. Parallel in the current rayon pool. Reads the source
 /// about `n / (2·block)` times over (never again where it offers [`RowSource::as_slice`]). An all-zero row has similarity 0 to all.
 pub fn earlier_max(
     source: &dyn RowSource,
+    sketches: Option<&[Sketch]>,
     visitor: Option<&[bool]>,
     floor: f32,
 ) -> Result<Vec<Earlier>, PairsError> {
-    check(source, visitor)?;
-    earlier_max_in_blocks(source, visitor, floor, block_rows(source.dim()))
+    check(source, sketches, visitor)?;
+    earlier_max_in_blocks(source, sketches, visitor, floor, block_rows(source.dim()))
 }
 
 fn earlier_max_in_blocks(
     source: &dyn RowSource,
+    sketches: Option<&[Sketch]>,
     visitor: Option<&[bool]>,
     floor: f32,
     size: usize,
@@ -104,7 +108,7 @@ fn earlier_max_in_blocks(
         if best.is_empty() {
             best.resize(pair.targets.len(), Best::at_least(floor));
         }
-        compete(&pair, visitor, &mut best);
+        compete(&pair, screening(&pair, sketches, 0, floor).as_ref(), visitor, &mut best);
         if pair.is_diagonal() {
             result.extend(best.drain(..).map(|best| {
                 if best.index == u64::MAX {
@@ -118,13 +122,26 @@ fn earlier_max_in_blocks(
     Ok(result)
 }
 
-fn compete(pair: &BlockPair<'_>, visitor: Option<&[bool]>, best: &mut [Best]) {
+/// The sketches of a pair of blocks, the source block from a row on.
+fn screening(
+    pair: &BlockPair<'_>,
+    sketches: Option<&[Sketch]>,
+    start: usize,
+    floor: f32,
+) -> Option<Screening> {
+    let sketches = sketches?;
+    let targets = &sketches[pair.first_target..pair.first_target + pair.targets.len()];
+    let sources = &sketches[pair.first_source + start..pair.first_source + pair.sources.len()];
+    Some(Screening::new(targets, sources, floor))
+}
+
+fn compete(pair: &BlockPair<'_>, screening: Option<&Screening>, visitor: Option<&[bool]>, best: &mut [Best]) {
     let goal = Largest {
         limit: |target| pair.limit(target, 0),
         admits: |target, source| is_compared(visitor, pair.first_target + target, pair.first_source + source),
         index: |source| (pair.first_source + source) as u64,
     };
-    search(&goal, pair.targets, &Sources::new(pair.sources), best);
+    search_screened(&goal, pair.targets, &Sources::new(pair.sources), screening, best);
 }
 
 /// Whether the pair of two rows of the scan counts: not both are visitors.
@@ -140,16 +157,18 @@ fn is_compared(visitor: Option<&[bool]>, target: usize, source: usize) -> bool {
 /// pairs are held (bounded by block × strip, whatever `n`). `sink` runs on the calling thread.
 pub fn pairs_above(
     source: &dyn RowSource,
+    sketches: Option<&[Sketch]>,
     visitor: Option<&[bool]>,
     threshold: f32,
     sink: &mut dyn FnMut(u32, u32, f32),
 ) -> Result<(), PairsError> {
-    check(source, visitor)?;
-    pairs_above_in_blocks(source, visitor, threshold, block_rows(source.dim()), sink)
+    check(source, sketches, visitor)?;
+    pairs_above_in_blocks(source, sketches, visitor, threshold, block_rows(source.dim()), sink)
 }
 
 fn pairs_above_in_blocks(
     source: &dyn RowSource,
+    sketches: Option<&[Sketch]>,
     visitor: Option<&[bool]>,
     threshold: f32,
     size: usize,
@@ -161,7 +180,9 @@ fn pairs_above_in_blocks(
         let width = pair.sources.len();
         for start in (0..width).step_by(blocks::STRIP) {
             let end = (start + blocks::STRIP).min(width);
-            gather(&pair, (start, end), visitor, threshold, &mut found[..pair.targets.len()]);
+            let screening = screening(&pair, sketches, start, threshold);
+            let found = &mut found[..pair.targets.len()];
+            gather(&pair, (start, end), screening.as_ref(), visitor, threshold, found);
             for (target, list) in found.iter_mut().enumerate() {
                 let j = (pair.first_target + target) as u32;
                 for (i, sim) in list.drain(..) {
@@ -175,6 +196,7 @@ fn pairs_above_in_blocks(
 fn gather(
     pair: &BlockPair<'_>,
     (start, end): (usize, usize),
+    screening: Option<&Screening>,
     visitor: Option<&[bool]>,
     threshold: f32,
     found: &mut [Vec<(u32, f32)>],
@@ -185,11 +207,16 @@ fn gather(
         limit: |target| pair.limit(target, start),
         admits: |target, source| is_compared(visitor, pair.first_target + target, first + source),
     };
-    search(&goal, pair.targets, &Sources::new(pair.sources.part(start, end)), found);
+    search_screened(&goal, pair.targets, &Sources::new(pair.sources.part(start, end)), screening, found);
 }
 
-fn check(source: &dyn RowSource, visitor: Option<&[bool]>) -> Result<(), PairsError> {
+fn check(
+    source: &dyn RowSource,
+    sketches: Option<&[Sketch]>,
+    visitor: Option<&[bool]>,
+) -> Result<(), PairsError> {
     let (len, limit) = (source.len(), u32::MAX as usize);
+    assert!(sketches.is_none_or(|sketches| sketches.len() == len), "one sketch a row");
     if source.dim() == 0 {
         return Err(PairsError::NoDimension);
     }

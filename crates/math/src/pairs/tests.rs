@@ -3,6 +3,7 @@ use super::*;
 use crate::{
     UnionFind,
     rows::{SliceRows, similarity},
+    sketch::{Axes, SketchBuffers},
     testing::{DIMS, Kind, SIZES, Streamed, in_pool, kinds, table},
 };
 use proptest::prelude::*;
@@ -35,6 +36,13 @@ fn bits(found: &[Earlier]) -> Vec<(u32, u32)> {
     found.iter().map(|e| (e.sim.to_bits(), e.of)).collect()
 }
 
+fn sketches(rows: &[f32], dim: usize) -> Vec<Sketch> {
+    let mut sketches = Vec::new();
+    let axes = Axes::learn(&rows[..rows.len().min(300 * dim)], dim, 1);
+    axes.sketch(rows, &mut SketchBuffers::default(), &mut sketches);
+    sketches
+}
+
 fn flags(n: usize, seed: u64) -> Vec<bool> {
     let mut random = crate::random::Random::new(seed, 7);
     (0..n).map(|_| random.below(3) == 0).collect()
@@ -51,6 +59,7 @@ proptest! {
     ) {
         let n = if block == 1 { n.min(17) } else { n };
         let rows = table(kind, n, dim, seed);
+        let sketches = sketches(&rows, dim);
         let flags = flags(n, seed);
         let visitor = visits.then_some(&flags[..]);
         let mut expected = naive_earlier(&rows, dim, visitor);
@@ -61,10 +70,12 @@ proptest! {
         }
         for threads in [1, 2] {
             let streamed = Streamed::new(&rows, dim);
-            let found = in_pool(threads, || earlier_max_in_blocks(&streamed, visitor, floor, block)).unwrap();
+            let found = in_pool(threads, || earlier_max_in_blocks(&streamed, None, visitor, floor, block)).unwrap();
             prop_assert_eq!(&bits(&found), &expected);
+            let screened = in_pool(threads, || earlier_max_in_blocks(&streamed, Some(&sketches), visitor, floor, block));
+            prop_assert_eq!(&bits(&screened.unwrap()), &expected);
         }
-        prop_assert_eq!(bits(&earlier_max(&SliceRows::new(&rows, dim), visitor, floor).unwrap()), expected);
+        prop_assert_eq!(bits(&earlier_max(&SliceRows::new(&rows, dim), Some(&sketches), visitor, floor).unwrap()), expected);
     }
 
     #[test]
@@ -73,6 +84,7 @@ proptest! {
         n in prop::sample::select(&SIZES[..]), dim in prop::sample::select(&DIMS[..]), at: u64,
     ) {
         let rows = table(kind, n, dim, seed);
+        let sketches = sketches(&rows, dim);
         let flags = flags(n, seed);
         let visitor = visits.then_some(&flags[..]);
         let mut expected = Vec::new();
@@ -81,11 +93,11 @@ proptest! {
         let threshold = if expected.is_empty() { 0.5 } else { expected[at as usize % expected.len()].2 };
         expected.retain(|pair| pair.2 > threshold);
         let mut orders = Vec::new();
-        for threads in [1, 2] {
+        for (threads, by) in [(1, None), (2, None), (1, Some(&sketches[..])), (2, Some(&sketches[..]))] {
             let streamed = Streamed::new(&rows, dim);
             let found = in_pool(threads, || {
                 let mut found = Vec::new();
-                pairs_above_in_blocks(&streamed, visitor, threshold, block, &mut |i, j, sim| found.push((j, i, sim)))
+                pairs_above_in_blocks(&streamed, by, visitor, threshold, block, &mut |i, j, sim| found.push((j, i, sim)))
                     .map(|()| found)
             })
             .unwrap();
@@ -96,7 +108,9 @@ proptest! {
             }
             orders.push(found);
         }
-        prop_assert_eq!(&orders[0], &orders[1]);
+        for order in &orders[1..] {
+            prop_assert_eq!(&orders[0], order);
+        }
         orders[0].sort_by_key(|pair| (pair.0, pair.1));
         prop_assert_eq!(&orders[0], &expected);
     }
@@ -108,7 +122,7 @@ fn the_rule_is_semdedups() {
     for kind in [Kind::Random, Kind::Copies, Kind::NearCopies, Kind::Half] {
         let (n, dim) = (200, 24);
         let rows = table(kind, n, dim, 4);
-        let found = earlier_max(&SliceRows::new(&rows, dim), None, f32::NEG_INFINITY).unwrap();
+        let found = earlier_max(&SliceRows::new(&rows, dim), None, None, f32::NEG_INFINITY).unwrap();
         for epsilon in [0.0, 1e-7, 1e-4, 0.05, 0.3, 0.9, 1.0] {
             for (j, found) in found.iter().enumerate() {
                 let above = (0..j).map(|i| similarity(row(&rows, dim, i), row(&rows, dim, j)));
@@ -125,7 +139,7 @@ fn a_chain_loses_its_middle_and_its_end() {
     // a ~ b ~ c with a and c apart: greedy drops b and c, because a dropped row still counts.
     let angle = |degrees: f32| [degrees.to_radians().cos(), degrees.to_radians().sin()];
     let rows: Vec<f32> = [0.0, 10.0, 20.0].into_iter().flat_map(angle).collect();
-    let found = earlier_max(&SliceRows::new(&rows, 2), None, f32::NEG_INFINITY).unwrap();
+    let found = earlier_max(&SliceRows::new(&rows, 2), None, None, f32::NEG_INFINITY).unwrap();
     let removed: Vec<bool> = found.iter().map(|e| e.is_removed(0.03)).collect();
     assert_eq!(removed, [false, true, true]);
     assert_eq!((found[2].of, found[1].of), (1, 0));
@@ -137,7 +151,7 @@ fn pairs_make_the_components_of_a_breadth_first_search() {
     let rows = table(Kind::Random, n, dim, 6);
     let mut joined = UnionFind::new(n);
     let mut neighbours = vec![Vec::new(); n];
-    pairs_above(&SliceRows::new(&rows, dim), None, 0.995, &mut |i, j, _| {
+    pairs_above(&SliceRows::new(&rows, dim), None, None, 0.995, &mut |i, j, _| {
         joined.union(i, j);
     })
     .unwrap();
@@ -165,17 +179,20 @@ fn pairs_make_the_components_of_a_breadth_first_search() {
 fn wrong_input_is_an_error_with_its_numbers() {
     let rows = table(Kind::Random, 20, 4, 1);
     let source = SliceRows::new(&rows, 4);
-    let wrong = earlier_max(&source, Some(&[true; 3]), 0.5);
+    let wrong = earlier_max(&source, None, Some(&[true; 3]), 0.5);
     assert!(matches!(wrong, Err(PairsError::VisitorLength { expected: 20, found: 3 })));
     for broken in [0, 9, 19] {
         let source = Streamed { rows: &rows, dim: 4, broken: Some(broken) };
-        let error = earlier_max_in_blocks(&source, None, 0.5, 6).unwrap_err();
+        let error = earlier_max_in_blocks(&source, None, None, 0.5, 6).unwrap_err();
         let PairsError::Source { start, end, error } = error else { panic!("{error}") };
         assert!((start..end).contains(&broken));
         assert_eq!(error.to_string(), "the disk is gone");
     }
-    assert!(earlier_max(&SliceRows::new(&[], 4), None, 0.5).unwrap().is_empty());
-    assert!(matches!(earlier_max(&SliceRows { data: &[], dim: 0 }, None, 0.5), Err(PairsError::NoDimension)));
+    assert!(earlier_max(&SliceRows::new(&[], 4), None, None, 0.5).unwrap().is_empty());
+    assert!(matches!(
+        earlier_max(&SliceRows { data: &[], dim: 0 }, None, None, 0.5),
+        Err(PairsError::NoDimension)
+    ));
 }
 
 #[test]

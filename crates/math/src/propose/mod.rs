@@ -68,6 +68,15 @@ impl Kernel {
         kernels
     }
 
+    /// The dot product of the codes of two rows that are not packed. `start` is the target's [`Facts::start`].
+    fn dot(self, target: &[u32], source: &[u32], start: i32) -> i32 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => x86::dot_vnni(target, source, start),
+            _ => portable::dot(target, source),
+        }
+    }
+
     /// Codes in one 32-bit word.
     fn codes_per_word(self) -> usize {
         match self {
@@ -240,6 +249,32 @@ impl Panels {
             #[cfg(target_arch = "x86_64")]
             Kernel::Vnni => x86::score_vnni(words, scale, group, scores),
         }
+    }
+
+    /// As [`Panels::score`], for the lanes that count alone, one pair after the other; `sources` are the rows that were packed. Of the rows of
+    /// `scores` only those lanes are written, and no peaks.
+    pub(crate) fn score_few(
+        &self,
+        panel: usize,
+        group: &Group<'_>,
+        sources: &Rows<'_>,
+        scores: &mut Scores,
+    ) -> [u64; GROUP] {
+        let mut masks = [0; GROUP];
+        for place in 0..GROUP {
+            let mut left = group.counted[place];
+            while left != 0 {
+                let lane = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let words = sources.words(panel * LANES + lane);
+                let sum = self.kernel.dot(group.words[place], words, group.start[place]);
+                let score = sum as f32 * self.lanes[panel].scale[lane];
+                let below = score < group.floor[place];
+                masks[place] |= u64::from(!below) << lane;
+                scores.rows[place][lane] = score;
+            }
+        }
+        masks
     }
 
     /// As [`Panels::score`], for searches that want the masks alone.

@@ -34,6 +34,13 @@ pub(super) fn score(
     })
 }
 
+/// The dot product of two rows of 16-bit codes.
+pub(super) fn dot(target: &[u32], source: &[u32]) -> i32 {
+    assert_eq!(target.len(), source.len(), "rows differ in depth");
+    let codes = bytemuck::cast_slice::<u32, i16>;
+    codes(target).iter().zip(codes(source)).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+}
+
 /// The integer sums of a row against [`PART`] lanes of a panel. Few enough for the registers of any processor.
 fn sums(words: &[[i16; 2]], panel: &[[[i16; 2]; LANES]], first: usize, start: i32) -> [i32; PART] {
     let mut sums = [start; PART];

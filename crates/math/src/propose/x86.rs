@@ -30,6 +30,13 @@ pub(super) fn screen_vnni(panel: &[u32], scale: &[f32; LANES], group: &Screened<
     unsafe { screen(panel, scale, group) }
 }
 
+/// The dot product of two rows of 8-bit codes, both signed; `start` cancels the shift that makes the source unsigned.
+pub(super) fn dot_vnni(target: &[u32], source: &[u32], start: i32) -> i32 {
+    assert_eq!(target.len(), source.len(), "rows differ in depth");
+    // SAFETY: as for `score_vnni`.
+    unsafe { dot_avx512(target, source, start) }
+}
+
 /// Codes of 16 bits, two a word.
 pub(super) fn score_avx2(
     panel: &[u32],
@@ -247,6 +254,26 @@ unsafe fn encode_avx512(row: &[f32], codes: &mut [i8], levels: i32) -> (f32, Enc
         let error: [f32; LANES] = std::mem::transmute(error);
         (step, Encoded::of(sum, squares, error))
     }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn dot_avx512(target: &[u32], source: &[u32], start: i32) -> i32 {
+    let shift = _mm512_set1_epi32(0x8080_8080u32.cast_signed());
+    let mut sums = [_mm512_setzero_si512(); 2];
+    let (blocks, tail) = target.as_chunks::<16>();
+    // SAFETY: masked loads touch only the tail's words; the others whole blocks. The rows are equally long (checked by the caller).
+    unsafe {
+        for (i, block) in blocks.iter().enumerate() {
+            let other = _mm512_xor_si512(_mm512_loadu_si512(source.as_ptr().add(i * 16).cast()), shift);
+            sums[i % 2] = _mm512_dpbusd_epi32(sums[i % 2], other, _mm512_loadu_si512(block.as_ptr().cast()));
+        }
+        let mask = (1u16 << tail.len()) - 1;
+        let from = source.as_ptr().add(blocks.len() * 16).cast();
+        let other = _mm512_xor_si512(_mm512_maskz_loadu_epi32(mask, from), shift);
+        let last = _mm512_maskz_loadu_epi32(mask, tail.as_ptr().cast());
+        sums[0] = _mm512_dpbusd_epi32(sums[0], other, last);
+    }
+    start + _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
 }
 
 #[target_feature(enable = "avx512f")]

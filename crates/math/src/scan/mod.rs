@@ -9,6 +9,7 @@ use crate::{
     propose::{Facts, GROUP, Group, Interval, LANES, Lanes, Panels, Rows, Scores},
     rows::similarity,
     single::{ErrorBound, dot_single},
+    sketch::Screening,
 };
 pub(crate) use goals::{Above, Largest, Several};
 use rayon::prelude::*;
@@ -300,6 +301,17 @@ impl Hunt {
 /// Searches for every target among the sources, in parallel over targets. `state` has one item a target. No result depends on the size of
 /// tiles or the number of threads.
 pub(crate) fn search<G: Goal>(goal: &G, targets: Rows<'_>, sources: &Sources<'_>, state: &mut [G::State]) {
+    search_screened(goal, targets, sources, None, state);
+}
+
+/// As [`search`], but only pairs that the screening lets through are scored: all that reach its floor, which must not be above the goal's.
+pub(crate) fn search_screened<G: Goal>(
+    goal: &G,
+    targets: Rows<'_>,
+    sources: &Sources<'_>,
+    screening: Option<&Screening>,
+    state: &mut [G::State],
+) {
     if targets.len() == 0 || sources.rows.len() == 0 {
         return;
     }
@@ -308,7 +320,8 @@ pub(crate) fn search<G: Goal>(goal: &G, targets: Rows<'_>, sources: &Sources<'_>
     let share = targets.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(GROUP);
     let size = share.clamp(4 * GROUP, TARGET_TILE);
     state.par_chunks_mut(size).enumerate().for_each_init(Vec::new, |hunts, (tile, state)| {
-        Tile { goal, pairs: &pairs, panels: &sources.panels, first: tile * size }.search(hunts, state);
+        Tile { goal, pairs: &pairs, panels: &sources.panels, screening, first: tile * size }
+            .search(hunts, state);
     });
 }
 
@@ -325,7 +338,8 @@ pub(crate) fn search_here<G: Goal>(
     }
     let pairs = Pairs { targets, sources: sources.rows, bound: ErrorBound::new(targets.dim()) };
     for (tile, state) in state.chunks_mut(TARGET_TILE).enumerate() {
-        Tile { goal, pairs: &pairs, panels: &sources.panels, first: tile * TARGET_TILE }.search(hunts, state);
+        let first = tile * TARGET_TILE;
+        Tile { goal, pairs: &pairs, panels: &sources.panels, screening: None, first }.search(hunts, state);
     }
 }
 
@@ -334,9 +348,13 @@ struct Tile<'a, G> {
     goal: &'a G,
     pairs: &'a Pairs<'a>,
     panels: &'a Panels,
+    screening: Option<&'a Screening>,
     /// The first target.
     first: usize,
 }
+
+/// Pairs of a group and a panel that are scored one by one where screening has left no more of them: 384 together take as long as some 60 alone.
+const FEW: u32 = 48;
 
 impl<G: Goal> Tile<'_, G> {
     fn search(&self, hunts: &mut Vec<Hunt>, state: &mut [G::State]) {
@@ -386,16 +404,31 @@ impl<G: Goal> Tile<'_, G> {
             let known = goal.known(&state[at(place)]).and_then(|source| source.checked_sub(from));
             all & !known.filter(|&lane| lane < LANES).map_or(0, |lane| 1 << lane)
         };
+        let mut counted: [u64; GROUP] = std::array::from_fn(counted);
+        if let Some(screening) = self.screening {
+            let near = screening.masks(panel, &screening.group(std::array::from_fn(target)));
+            counted.iter_mut().zip(near).for_each(|(counted, near)| *counted &= near);
+        }
+        let left: u32 = counted[..rows.len()].iter().map(|mask| mask.count_ones()).sum();
+        if left == 0 {
+            return;
+        }
         let group = Group {
             words: std::array::from_fn(|place| self.pairs.targets.words(target(place))),
             start: std::array::from_fn(|place| facts(place).start),
             floor: std::array::from_fn(|place| lanes.floor(facts(place), hunts[at(place)].cut)),
-            counted: std::array::from_fn(counted),
+            counted,
         };
-        let masks = self.panels.score(panel, &group, scores);
+        let masks = if self.screening.is_some() && left <= FEW {
+            self.panels.score_few(panel, &group, &self.pairs.sources, scores)
+        } else {
+            self.panels.score(panel, &group, scores)
+        };
         for (place, &row) in rows.iter().enumerate() {
             let (hunt, state, target) = (&mut hunts[row], &mut state[row], target(place));
-            goal.passed(state, panel, lanes.ceiling(facts(place), scores.peaks[place]));
+            if self.screening.is_none() {
+                goal.passed(state, panel, lanes.ceiling(facts(place), scores.peaks[place]));
+            }
             let mask = masks[place] & group.counted[place];
             if mask == 0 {
                 continue;

@@ -151,11 +151,14 @@ fn orthonormalize(rows: &mut [f32], dim: usize) {
         for _ in 0..2 {
             for other in before.chunks_exact(dim) {
                 let share = dot(row, other);
-                row.iter_mut().zip(other).for_each(|(a, b)| *a = (f64::from(*a) - share * f64::from(*b)) as f32);
+                row.iter_mut()
+                    .zip(other)
+                    .for_each(|(a, b)| *a = (f64::from(*a) - share * f64::from(*b)) as f32);
             }
         }
         let length = dot(row, row).sqrt();
         let keeps = length > 1e-5 * original && length.is_finite();
-        row.iter_mut().for_each(|value| *value = if keeps { (f64::from(*value) / length) as f32 } else { 0.0 });
+        row.iter_mut()
+            .for_each(|value| *value = if keeps { (f64::from(*value) / length) as f32 } else { 0.0 });
     }
 }

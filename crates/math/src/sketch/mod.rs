@@ -13,6 +13,7 @@ mod screen;
 mod tests;
 
 pub use axes::{Axes, SketchBuffers};
+pub(crate) use screen::Screening;
 pub use screen::{near_pairs, suspects};
 
 /// Numbers of a sketch: the parts on the axes and the rest.

@@ -1,6 +1,6 @@
 //! Which rows of a cell can have a near duplicate in it at all.
 use super::Sketch;
-use crate::propose::{Codes, GROUP, Kernel, LANES, Panels, Rows, Screened, screen_floor};
+use crate::propose::{Codes, GROUP, Kernel, LANES, Panels, Screened, screen_floor};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -17,20 +17,21 @@ pub fn suspects(sketches: &[Sketch], visitor: Option<&[bool]>, floor: f32) -> Ve
     suspects_by(Kernel::best(), sketches, visitor, floor)
 }
 
-pub(super) fn suspects_by(kernel: Kernel, sketches: &[Sketch], visitor: Option<&[bool]>, floor: f32) -> Vec<bool> {
+pub(super) fn suspects_by(
+    kernel: Kernel,
+    sketches: &[Sketch],
+    visitor: Option<&[bool]>,
+    floor: f32,
+) -> Vec<bool> {
     assert!(visitor.is_none_or(|flags| flags.len() == sketches.len()), "one visitor flag a sketch");
-    let codes = Codes::of_sketches(kernel, sketches.iter().map(|sketch| (sketch.codes(), sketch.bounds())));
-    let rows = codes.of(&[]);
-    let panels = Panels::pack(rows);
     let bits = |panel: usize, flags: &[bool]| {
         let lanes = flags[panel * LANES..flags.len().min((panel + 1) * LANES)].iter();
         lanes.enumerate().fold(0u64, |bits, (lane, &flag)| bits | u64::from(flag) << lane)
     };
     let count = sketches.len().div_ceil(LANES);
     let screen = Screen {
-        rows,
-        panels: &panels,
-        floors: screen_floor(rows.facts(), rows.facts(), floor),
+        rows: sketches.len(),
+        screening: Screening::with_kernel(kernel, sketches, sketches, floor),
         visitors: visitor.map(|flags| (0..count).map(|panel| bits(panel, flags)).collect()),
         marks: (0..count).map(|_| AtomicU64::new(0)).collect(),
     };
@@ -50,20 +51,14 @@ pub(super) fn near_pairs_by(
     sources: &[Sketch],
     floor: f32,
 ) -> Vec<(u32, u32)> {
-    let codes = |sketches: &[Sketch]| {
-        Codes::of_sketches(kernel, sketches.iter().map(|sketch| (sketch.codes(), sketch.bounds())))
-    };
-    let (target_codes, source_codes) = (codes(targets), codes(sources));
-    let (rows, others) = (target_codes.of(&[]), source_codes.of(&[]));
-    let panels = Panels::pack(others);
-    let floors = screen_floor(rows.facts(), others.facts(), floor);
+    let screening = Screening::with_kernel(kernel, targets, sources, floor);
     let tile = |tile: usize| {
         let (first, end) = (tile * TILE, (tile * TILE + TILE).min(targets.len()));
         let mut pairs = Vec::new();
         for group in (first..end).step_by(GROUP) {
-            let seen = screened(rows, &floors, group, end);
+            let seen = screening.group(six(group, end));
             for panel in 0..sources.len().div_ceil(LANES) {
-                let masks = panels.screen(panel, &seen);
+                let masks = screening.masks(panel, &seen);
                 let width = sources.len() - panel * LANES;
                 let real = if width < LANES { (1 << width) - 1 } else { u64::MAX };
                 for target in group..end.min(group + GROUP) {
@@ -81,27 +76,58 @@ pub(super) fn near_pairs_by(
     (0..targets.len().div_ceil(TILE)).into_par_iter().flat_map_iter(tile).collect()
 }
 
-/// The group of targets that begins at `group`, before `end`; places beyond it repeat the last.
-fn screened<'a>(rows: Rows<'a>, floors: &[f32], group: usize, end: usize) -> Screened<'a> {
-    let target = |place: usize| (group + place).min(end - 1);
-    Screened {
-        words: std::array::from_fn(|place| rows.words(target(place))),
-        start: std::array::from_fn(|place| rows.facts()[target(place)].start),
-        floor: std::array::from_fn(|place| floors[target(place)]),
+/// Sketches of targets and sources, ready to say for six targets at a time which sources of a panel may be near them.
+pub(crate) struct Screening {
+    targets: Codes,
+    panels: Panels,
+    floors: Vec<f32>,
+}
+
+impl Screening {
+    pub(crate) fn new(targets: &[Sketch], sources: &[Sketch], floor: f32) -> Self {
+        Self::with_kernel(Kernel::best(), targets, sources, floor)
+    }
+
+    fn with_kernel(kernel: Kernel, targets: &[Sketch], sources: &[Sketch], floor: f32) -> Self {
+        let codes = |sketches: &[Sketch]| {
+            Codes::of_sketches(kernel, sketches.iter().map(|sketch| (sketch.codes(), sketch.bounds())))
+        };
+        let (targets, sources) = (codes(targets), codes(sources));
+        let (rows, others) = (targets.of(&[]), sources.of(&[]));
+        let floors = screen_floor(rows.facts(), others.facts(), floor);
+        Self { panels: Panels::pack(others), targets, floors }
+    }
+
+    /// Targets, to be scored with panels by [`Screening::masks`].
+    pub(crate) fn group(&self, targets: [usize; GROUP]) -> Screened<'_> {
+        let rows = self.targets.of(&[]);
+        Screened {
+            words: targets.map(|target| rows.words(target)),
+            start: targets.map(|target| rows.facts()[target].start),
+            floor: targets.map(|target| self.floors[target]),
+        }
+    }
+
+    /// The lanes of a panel whose similarity to each target may reach the floor. Lanes beyond the last source may be among them.
+    pub(crate) fn masks(&self, panel: usize, group: &Screened<'_>) -> [u64; GROUP] {
+        self.panels.screen(panel, group)
     }
 }
 
-struct Screen<'a> {
-    rows: Rows<'a>,
-    panels: &'a Panels,
-    /// The score of each target below which no source reaches the floor.
-    floors: Vec<f32>,
+/// The six targets from `first` on; places from `end` on repeat the last.
+fn six(first: usize, end: usize) -> [usize; GROUP] {
+    std::array::from_fn(|place| (first + place).min(end - 1))
+}
+
+struct Screen {
+    rows: usize,
+    screening: Screening,
     /// A bit for each row, panel by panel.
     visitors: Option<Vec<u64>>,
     marks: Vec<AtomicU64>,
 }
 
-impl Screen<'_> {
+impl Screen {
     fn is_marked(&self, row: usize) -> bool {
         self.marks[row / LANES].load(Relaxed) >> (row % LANES) & 1 == 1
     }
@@ -114,13 +140,13 @@ impl Screen<'_> {
 
     /// Compares the targets of a tile with all rows before them.
     fn tile(&self, first: usize) {
-        let end = (first + TILE).min(self.rows.len());
+        let end = (first + TILE).min(self.rows);
         for strip in (0..end.div_ceil(LANES)).step_by(STRIP) {
             for group in (first..end).step_by(GROUP) {
                 let last = (group + GROUP).min(end) - 1;
-                let seen = screened(self.rows, &self.floors, group, end);
+                let seen = self.screening.group(six(group, end));
                 for panel in strip..(strip + STRIP).min(last.div_ceil(LANES)) {
-                    let masks = self.panels.screen(panel, &seen);
+                    let masks = self.screening.masks(panel, &seen);
                     if masks != [0; GROUP] {
                         (0..=last - group).for_each(|place| self.take(group + place, panel, masks[place]));
                     }

@@ -44,7 +44,10 @@ fn check(rows: &[f32], dim: usize, visitor: Option<&[bool]>, floor: f32) -> Resu
     for j in 0..n {
         for i in 0..j {
             let sim = similarity(&rows[i * dim..(i + 1) * dim], &rows[j * dim..(j + 1) * dim]);
-            prop_assert!(f64::from(sim) <= ceiling(&sketches[i], &sketches[j]) + 1e-7, "{sim} of {i} and {j}");
+            prop_assert!(
+                f64::from(sim) <= ceiling(&sketches[i], &sketches[j]) + 1e-7,
+                "{sim} of {i} and {j}"
+            );
             if sim >= floor && visitor.is_none_or(|flags| !(flags[i] && flags[j])) {
                 (wanted[i], wanted[j]) = (true, true);
             }
@@ -59,7 +62,9 @@ fn check(rows: &[f32], dim: usize, visitor: Option<&[bool]>, floor: f32) -> Resu
         let (targets, sources) = sketches.split_at(n / 3);
         let pairs = near_pairs_by(kernel, targets, sources, floor);
         prop_assert!(pairs.is_sorted() && pairs.windows(2).all(|two| two[0] != two[1]));
-        prop_assert!(pairs.iter().all(|&(i, j)| (i as usize) < targets.len() && (j as usize) < sources.len()));
+        prop_assert!(
+            pairs.iter().all(|&(i, j)| (i as usize) < targets.len() && (j as usize) < sources.len())
+        );
         for (i, row) in rows[..n / 3 * dim].chunks_exact(dim).enumerate() {
             for (j, other) in rows[n / 3 * dim..].chunks_exact(dim).enumerate() {
                 let found = pairs.binary_search(&(i as u32, j as u32)).is_ok();
@@ -109,7 +114,9 @@ fn axes_hold_what_rows_differ_in() {
     // The rest of a row is what 63 of 200 decaying directions do not hold.
     let held: f64 = rows
         .chunks_exact(dim)
-        .map(|row| axes.values().chunks_exact(dim).map(|axis| crate::rows::dot(row, axis).powi(2)).sum::<f64>())
+        .map(|row| {
+            axes.values().chunks_exact(dim).map(|axis| crate::rows::dot(row, axis).powi(2)).sum::<f64>()
+        })
         .sum();
     assert!(held / 500.0 > 0.7, "{held}");
 }

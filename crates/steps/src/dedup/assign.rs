@@ -107,7 +107,8 @@ impl Dedup {
         let count = if centroids.is_empty() { 0 } else { rows.len().min(AXES_SAMPLE) };
         let mut sample = vec![0f32; count * dim];
         for (place, row) in sample.chunks_exact_mut(dim).enumerate() {
-            rows.read(place * rows.len() / count, row).map_err(|error| Error::wrap(ErrorKind::Input, error))?;
+            rows.read(place * rows.len() / count, row)
+                .map_err(|error| Error::wrap(ErrorKind::Input, error))?;
         }
         let (mut cells, mut sims) = (vec![0; count], vec![0.0; count]);
         if count > 0 {

@@ -28,12 +28,9 @@ use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOut
 
 use crate::{best_column::require_number, images, values::from_value};
 
-/// ε of the curve in the report, beside those of the recipe.
+/// ε of the curve in the report, as far as the largest of the recipe, beside those of the recipe.
 const GRID: [f64; 17] =
     [0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3];
-
-/// ε up to which similarities are always recorded. Beyond it lie most pairs of a cell, and nothing that anybody would call a duplicate.
-const REACH: f64 = 0.15;
 
 pub struct Dedup {
     options: DedupOptions,
@@ -53,9 +50,9 @@ impl Dedup {
         self.options.epsilon.as_slice().first().copied().unwrap_or_default()
     }
 
-    /// The largest ε that is answered: of the recipe, or [`REACH`].
+    /// The largest ε of the recipe. No similarity below it is recorded: a search that may stop there is several times faster.
     fn reach(&self) -> f64 {
-        self.options.epsilon.as_slice().iter().copied().fold(REACH, f64::max)
+        self.options.epsilon.as_slice().iter().copied().fold(0.0, f64::max)
     }
 
     /// The similarity below which nothing is recorded.

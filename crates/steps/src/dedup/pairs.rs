@@ -111,7 +111,9 @@ impl Dedup {
         let mut sink = CellFound::default();
         let visitors = visitors(records);
         let visitors = visitors.as_deref();
-        let earlier = pairs::earlier_max(rows, visitors, self.floor()).map_err(math_error)?;
+        let sketches: Vec<Sketch> = records.iter().map(|record| record.sketch).collect();
+        let sketches = Some(&sketches[..]);
+        let earlier = pairs::earlier_max(rows, sketches, visitors, self.floor()).map_err(math_error)?;
         for (record, earlier) in records.iter().zip(&earlier) {
             if let Some(of) = records.get(earlier.of as usize) {
                 sink.shards.push(record.row.shard());
@@ -125,7 +127,7 @@ impl Dedup {
         {
             let mut union = UnionFind::new(records.len());
             let threshold = (1.0 - self.epsilon()) as f32;
-            pairs::pairs_above(rows, visitors, threshold, &mut |a, b, _| {
+            pairs::pairs_above(rows, sketches, visitors, threshold, &mut |a, b, _| {
                 union.union(a, b);
             })
             .map_err(math_error)?;
