@@ -1,12 +1,24 @@
-//! Times one kernel on arrays that other programs read too; `bench/assign.py` and `bench/quotas.py` run it beside FAISS and OSQP.
+//! Times one kernel on arrays that other programs read too; `bench/assign.py`, `bench/semdedup_step.py` and `bench/quotas.py` run it beside FAISS, SemDeDup
+//! and OSQP.
 //!
 //! ```text
 //! kernel_rate nearest THREADS ROWS.npy CENTROIDS.npy LABELS.npy     f32 [n, d], f32 [k, d] → u32 [n]
+//! kernel_rate dedup THREADS ROWS.npy ORDER.npy SIZES.npy EPSILON REMOVED.npy
+//!     f16 [n, d]; u32 [n], the rows of one cell after the other, each in the order of its scan; u32 [cells] → u8 [n], by ORDER
 //! kernel_rate quotas TARGET BALANCE SHARES.npy SIZES.npy QUOTAS.npy  f64 [k], u64 [k] → u64 [k]
 //! ```
 //! Prints one JSON object: `read_s`, and `work_s` of the kernel alone.
 #![allow(clippy::print_stdout)]
-use cribble_math::{Quotas, nearest::nearest, quota::bounds};
+use cribble_math::{
+    Quotas, SliceRows,
+    nearest::nearest,
+    pairs::earlier_max,
+    quota::bounds,
+    rows::normalize_row,
+    sketch::{Axes, SketchBuffers},
+};
+use half::{f16, slice::HalfFloatSliceExt};
+use rayon::prelude::*;
 use std::{
     error::Error,
     fs::File,
@@ -21,10 +33,13 @@ fn main() -> Outcome<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["nearest", threads, rows, centroids, labels] => assign(threads.parse()?, rows, centroids, labels),
+        ["dedup", threads, rows, order, sizes, epsilon, removed] => {
+            dedup(threads.parse()?, rows, order, sizes, epsilon.parse()?, removed)
+        }
         ["quotas", target, balance, shares, sizes, quotas] => {
             split(target.parse()?, balance.parse()?, shares, sizes, quotas)
         }
-        _ => Err("usage: kernel_rate nearest THREADS ROWS CENTROIDS LABELS | quotas TARGET BALANCE SHARES SIZES QUOTAS".into()),
+        _ => Err("usage: kernel_rate nearest THREADS ROWS CENTROIDS LABELS | dedup THREADS ROWS ORDER SIZES EPSILON REMOVED | quotas TARGET BALANCE SHARES SIZES QUOTAS".into()),
     }
 }
 
@@ -44,6 +59,55 @@ fn assign(threads: usize, rows: &str, centroids: &str, out: &str) -> Outcome<()>
     let work_s = began.elapsed().as_secs_f64();
     println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"rows\": {n}}}");
     write(out, "<u4", &labels)
+}
+
+/// SemDeDup's step as our own dedup does it, once the cells are known: sketch, screen, compare.
+fn dedup(threads: usize, rows: &str, order: &str, sizes: &str, epsilon: f64, out: &str) -> Outcome<()> {
+    let began = Instant::now();
+    let (rows, dim) = read::<f16>(rows, "<f2")?;
+    let (order, _) = read::<u32>(order, "<u4")?;
+    let (sizes, _) = read::<u32>(sizes, "<u4")?;
+    let read_s = began.elapsed().as_secs_f64();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let began = Instant::now();
+    let mut rest = &order[..];
+    let mut cells = Vec::new();
+    for &size in &sizes {
+        let (cell, after) =
+            rest.split_at_checked(size as usize).ok_or("sizes add up to more than the rows")?;
+        cells.push(cell);
+        rest = after;
+    }
+    let unit = |row: u32, out: &mut [f32]| {
+        rows[row as usize * dim..(row as usize + 1) * dim].convert_to_f32_slice(out);
+        normalize_row(out);
+    };
+    // Neighbours of a cell differ as rows of a cell do: the axes are learnt from 4,096 such differences.
+    let neighbours: Vec<&[u32]> = cells.iter().flat_map(|cell| cell.windows(2)).collect();
+    let mut differences = Vec::new();
+    let (mut a, mut b) = (vec![0f32; dim], vec![0f32; dim]);
+    for pair in neighbours.iter().step_by(neighbours.len().div_ceil(4096).max(1)) {
+        unit(pair[0], &mut a);
+        unit(pair[1], &mut b);
+        differences.extend(a.iter().zip(&b).map(|(a, b)| a - b));
+    }
+    let floor = (1.0 - epsilon) as f32;
+    let removed: Result<Vec<Vec<u8>>, cribble_math::PairsError> = pool.install(|| {
+        let axes = Axes::learn(&differences, dim, 1);
+        let buffers = <(Vec<f32>, Vec<_>, SketchBuffers)>::default;
+        let cell = |(values, sketches, buffer): &mut (Vec<f32>, Vec<_>, SketchBuffers), cell: &[u32]| {
+            values.resize(cell.len() * dim, 0.0);
+            cell.iter().zip(values.chunks_exact_mut(dim)).for_each(|(&row, values)| unit(row, values));
+            sketches.clear();
+            axes.sketch(values, buffer, sketches);
+            let earlier = earlier_max(&SliceRows::new(values, dim), Some(sketches), None, floor)?;
+            Ok(earlier.iter().map(|earlier| u8::from(earlier.is_removed(epsilon))).collect())
+        };
+        cells.into_par_iter().map_init(buffers, |buffers, rows| cell(buffers, rows)).collect()
+    });
+    let work_s = began.elapsed().as_secs_f64();
+    println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"rows\": {}}}", order.len());
+    write(out, "|u1", &removed?.concat())
 }
 
 fn split(target: u64, balance: f64, shares: &str, sizes: &str, out: &str) -> Outcome<()> {

@@ -4,6 +4,7 @@ use crate::{
     rows::row_count,
     scan::{Best, Hunt, Largest, Several, Sources, TARGET_TILE, search, search_here},
 };
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Rows that [`Finder::find`] takes best: what one thread then holds stays in its second-level cache.
@@ -35,6 +36,19 @@ impl<'a> Finder<'a> {
         let codes = Codes::new(centroids, dim);
         let panels = Arc::new(Panels::pack(codes.of(centroids)));
         Self { centroids, dim, codes, panels }
+    }
+
+    /// [`Finder::find`] for tile after tile, in parallel.
+    fn find_all(&self, rows: &[f32], p: usize, labels: &mut [u32], sims: &mut [f32]) {
+        // Smaller tiles where there would be too few to share out.
+        let share = (rows.len() / self.dim).div_ceil(4 * rayon::current_num_threads());
+        let size = share.clamp(TILE_ROWS / 8, TILE_ROWS);
+        let outputs = labels.par_chunks_mut(size * p).zip(sims.par_chunks_mut(size * p));
+        rows.par_chunks(size * self.dim)
+            .zip(outputs)
+            .for_each_init(FinderBuffers::default, |buffers, (rows, (labels, sims))| {
+                self.find(rows, p, labels, sims, buffers)
+            });
     }
 
     /// The `p` nearest centroids of each row, as [`nearest_many`] gives them (for `p = 1` as [`nearest`] does), on the calling thread.
@@ -76,13 +90,9 @@ impl<'a> Finder<'a> {
 pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], sims: &mut [f32]) {
     let n = row_count(rows, dim);
     assert!(labels.len() == n && sims.len() == n, "one label and one similarity a row");
-    if n == 0 {
-        return;
+    if n > 0 {
+        Finder::new(centroids, dim).find_all(rows, 1, labels, sims);
     }
-    let k = row_count(centroids, dim);
-    assert!(k > 0 && u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
-    let codes = Codes::new(rows, dim);
-    nearest_of(codes.of(rows), centroids, labels, sims);
 }
 
 /// As [`nearest`], for rows whose codes are there already.
@@ -133,11 +143,7 @@ pub fn nearest_many(
     }
     let k = row_count(centroids, dim);
     assert!(p > 0 && p <= k, "asked for the {p} nearest of {k} centroids");
-    assert!(u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
-    let (row_codes, centroid_codes) = (Codes::new(rows, dim), Codes::new(centroids, dim));
-    let mut lists = vec![Vec::<Best>::with_capacity(p); n];
-    search(&Several { most: p }, row_codes.of(rows), &Sources::new(centroid_codes.of(centroids)), &mut lists);
-    hand_out_lists(&lists, p, labels, sims);
+    Finder::new(centroids, dim).find_all(rows, p, labels, sims);
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use cribble_core::{DedupMode, Error, ErrorKind, Result};
 use cribble_math::{
-    RowSource, UnionFind, VecRows, pairs,
+    RowSource, SliceRows, UnionFind, pairs,
     sketch::{Sketch, suspects},
 };
 use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput};
@@ -90,19 +90,22 @@ impl Dedup {
         });
         let screened: Vec<(u64, Vec<Record>)> = screened.collect::<Result<_>>()?;
         drop(records);
-        let mut rows: Vec<GlobalRow> =
-            screened.iter().flat_map(|(_, near)| near).map(|record| record.row).collect();
-        rows.par_sort_unstable();
-        rows.dedup();
+        let rows = screened.iter().flat_map(|(_, near)| near).map(|record| record.row);
         let fetched = Fetched::read(context, embedding, rows)?;
-        let found = screened.into_par_iter().map(|(compared, near)| {
-            context.cancel.check()?;
-            let mut values = vec![0f32; near.len() * dim];
-            for (record, row) in near.iter().zip(values.chunks_exact_mut(dim)) {
-                fetched.unit(record.row, row).ok_or_else(|| Error::bug("a suspect was not fetched"))?;
-            }
-            Ok(CellFound { compared, ..self.compare(&near, &VecRows::new(values, dim))? })
+        let starts = screened.iter().scan(0, |next, (_, near)| {
+            *next += near.len();
+            Some(*next - near.len())
         });
+        let starts: Vec<usize> = starts.collect();
+        let found =
+            screened.into_par_iter().zip(starts).map_init(Vec::new, |values, ((compared, near), first)| {
+                context.cancel.check()?;
+                values.resize(near.len() * dim, 0f32);
+                for (place, row) in values.chunks_exact_mut(dim).enumerate() {
+                    fetched.unit(first + place, row);
+                }
+                Ok(CellFound { compared, ..self.compare(&near, &SliceRows::new(values, dim))? })
+            });
         found.collect()
     }
 
@@ -211,9 +214,9 @@ fn sort_to_file(
     let mut row = vec![0f32; dim];
     let piece = PIECE / (dim * embedding.info.dtype.size() as usize).max(1) + 1;
     for places in places.chunks(piece) {
-        let fetched = Fetched::read(context, embedding, places.iter().map(|(row, _)| *row).collect())?;
-        for &(from, place) in places {
-            fetched.unit(from, &mut row).ok_or_else(|| Error::bug("a row was not fetched"))?;
+        let fetched = Fetched::read(context, embedding, places.iter().map(|(row, _)| *row))?;
+        for (number, &(_, place)) in places.iter().enumerate() {
+            fetched.unit(number, &mut row);
             let values: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
             file.write_all_at(&values, u64::from(place) * (dim * 4) as u64).map_err(io)?;
         }

@@ -62,18 +62,14 @@ impl Dedup {
         pairs: &[(&Record, usize)],
         duplicate: &mut [bool],
     ) -> Result<()> {
-        let mut rows: Vec<GlobalRow> =
-            pairs.iter().flat_map(|&(record, query)| [record.row, queries[query].row]).collect();
-        rows.sort_unstable();
-        rows.dedup();
+        let rows = pairs.iter().flat_map(|&(record, query)| [record.row, queries[query].row]);
         let fetched = Fetched::read(context, embedding, rows)?;
-        let dim = embedding.info.dim;
-        let (mut a, mut b) = (vec![0f32; dim], vec![0f32; dim]);
-        for &(record, query) in pairs.iter() {
+        let (mut row, mut other) = (vec![0f32; embedding.info.dim], vec![0f32; embedding.info.dim]);
+        for (number, &(_, query)) in pairs.iter().enumerate() {
             if !duplicate[query] {
-                let both = fetched.unit(record.row, &mut a).zip(fetched.unit(queries[query].row, &mut b));
-                both.ok_or_else(|| Error::bug("a row was not fetched"))?;
-                duplicate[query] = is_removed(similarity(&a, &b), self.epsilon());
+                fetched.unit(2 * number, &mut row);
+                fetched.unit(2 * number + 1, &mut other);
+                duplicate[query] = is_removed(similarity(&row, &other), self.epsilon());
             }
         }
         Ok(())
@@ -120,9 +116,13 @@ fn sample(context: &StepContext<'_>) -> Result<Vec<Record>> {
             // Another hash than that of `keep = "random"` and of the training rows, so that the sample is independent of both.
             let mut text = record.uid.to_vec();
             text.extend_from_slice(b"recall");
-            drawn.push(Drawn { hash: short_hash(&text), record: *record });
-            if drawn.len() > SAMPLE {
-                drawn.pop();
+            let new = Drawn { hash: short_hash(&text), record: *record };
+            if drawn.len() < SAMPLE {
+                drawn.push(new);
+            } else if let Some(mut last) = drawn.peek_mut()
+                && new < *last
+            {
+                *last = new;
             }
         }
         Ok(())

@@ -15,15 +15,31 @@ const SPAN: usize = 4096;
 
 /// Some rows as they are stored.
 pub struct Fetched {
-    rows: Vec<GlobalRow>,
     stored: Vec<u8>,
     row_bytes: usize,
     element: ElementType,
+    /// Where each wanted row lies.
+    places: Vec<u32>,
 }
 
 impl Fetched {
-    /// Reads rows, which ascend and are all different. Shards in parallel, each in order: also an array that can only be read forwards is read once.
-    pub fn read(context: &StepContext<'_>, embedding: &Embedding, rows: Vec<GlobalRow>) -> Result<Self> {
+    /// Reads rows, in any order and also several times; each is read once. Shards in parallel, each in order: also an array that can only be read
+    /// forwards is read once.
+    pub fn read(
+        context: &StepContext<'_>,
+        embedding: &Embedding,
+        wanted: impl Iterator<Item = GlobalRow>,
+    ) -> Result<Self> {
+        let mut sorted: Vec<(GlobalRow, u32)> = wanted.zip(0..).collect();
+        sorted.par_sort_unstable();
+        let mut places = vec![0u32; sorted.len()];
+        let mut rows: Vec<GlobalRow> = Vec::new();
+        for (row, place) in sorted {
+            if rows.last() != Some(&row) {
+                rows.push(row);
+            }
+            places[place as usize] = rows.len() as u32 - 1;
+        }
         let element = embedding.info.dtype;
         let row_bytes = embedding.info.dim * element.size() as usize;
         let mut stored = vec![0u8; rows.len() * row_bytes];
@@ -35,13 +51,13 @@ impl Fetched {
             rest = after;
         }
         parts.into_par_iter().try_for_each(|(rows, out)| read_shard(context, embedding, rows, out))?;
-        Ok(Self { rows, stored, row_bytes, element })
+        Ok(Self { stored, row_bytes, element, places })
     }
 
-    /// Writes one of the rows, brought to unit length; says what it was. `None`, and nothing is written, where it was not fetched.
-    pub fn unit(&self, row: GlobalRow, out: &mut [f32]) -> Option<RowState> {
-        let place = self.rows.binary_search(&row).ok()?;
-        Some(unit_row(self.element, &self.stored[place * self.row_bytes..(place + 1) * self.row_bytes], out))
+    /// Writes a row, by its number among the wanted ones, brought to unit length; says what it was.
+    pub fn unit(&self, wanted: usize, out: &mut [f32]) -> RowState {
+        let start = self.places[wanted] as usize * self.row_bytes;
+        unit_row(self.element, &self.stored[start..start + self.row_bytes], out)
     }
 }
 
