@@ -11,14 +11,15 @@
 #![allow(clippy::print_stdout)]
 use cribble_math::{
     Quotas, SliceRows,
-    nearest::nearest,
+    halves::widen,
+    nearest::{TILE_ROWS, nearest},
     pairs::earlier_max,
     quota::bounds,
     rows::normalize_row,
-    sketch::{Axes, SketchBuffers},
+    sketch::{Axes, Sketch, SketchBuffers, suspects},
+    workers,
 };
-use half::{f16, slice::HalfFloatSliceExt};
-use rayon::prelude::*;
+use half::f16;
 use std::{
     error::Error,
     fs::File,
@@ -79,14 +80,14 @@ fn dedup(threads: usize, rows: &str, order: &str, sizes: &str, epsilon: f64, out
         rest = after;
     }
     let unit = |row: u32, out: &mut [f32]| {
-        rows[row as usize * dim..(row as usize + 1) * dim].convert_to_f32_slice(out);
+        widen(&rows[row as usize * dim..(row as usize + 1) * dim], out);
         normalize_row(out);
     };
-    // Neighbours of a cell differ as rows of a cell do: the axes are learnt from 4,096 such differences.
+    // Neighbours of a cell differ as rows of a cell do: the axes are learnt from 1,024 such differences.
     let neighbours: Vec<&[u32]> = cells.iter().flat_map(|cell| cell.windows(2)).collect();
     let mut differences = Vec::new();
     let (mut a, mut b) = (vec![0f32; dim], vec![0f32; dim]);
-    for pair in neighbours.iter().step_by(neighbours.len().div_ceil(4096).max(1)) {
+    for pair in neighbours.iter().step_by(neighbours.len().div_ceil(1024).max(1)) {
         unit(pair[0], &mut a);
         unit(pair[1], &mut b);
         differences.extend(a.iter().zip(&b).map(|(a, b)| a - b));
@@ -94,16 +95,34 @@ fn dedup(threads: usize, rows: &str, order: &str, sizes: &str, epsilon: f64, out
     let floor = (1.0 - epsilon) as f32;
     let removed: Result<Vec<Vec<u8>>, cribble_math::PairsError> = pool.install(|| {
         let axes = Axes::learn(&differences, dim, 1);
-        let buffers = <(Vec<f32>, Vec<_>, SketchBuffers)>::default;
-        let cell = |(values, sketches, buffer): &mut (Vec<f32>, Vec<_>, SketchBuffers), cell: &[u32]| {
-            values.resize(cell.len() * dim, 0.0);
-            cell.iter().zip(values.chunks_exact_mut(dim)).for_each(|(&row, values)| unit(row, values));
-            sketches.clear();
-            axes.sketch(values, buffer, sketches);
-            let earlier = earlier_max(&SliceRows::new(values, dim), Some(sketches), None, floor)?;
-            Ok(earlier.iter().map(|earlier| u8::from(earlier.is_removed(epsilon))).collect())
+        // Sketches in the order of memory; after that only rows that may be near another are touched again.
+        let all = |(values, buffer): &mut (Vec<f32>, SketchBuffers), tile: usize| {
+            let tile = tile * TILE_ROWS..rows.len().div_euclid(dim).min((tile + 1) * TILE_ROWS);
+            values.resize(tile.len() * dim, 0.0);
+            tile.zip(values.chunks_exact_mut(dim)).for_each(|(row, values)| unit(row as u32, values));
+            let mut sketches = Vec::with_capacity(TILE_ROWS);
+            axes.sketch(values, buffer, &mut sketches);
+            sketches
         };
-        cells.into_par_iter().map_init(buffers, |buffers, rows| cell(buffers, rows)).collect()
+        let sketches = workers::map(rows.len().div_euclid(dim).div_ceil(TILE_ROWS), all).concat();
+        let work = |values: &mut Vec<f32>, cell: usize| {
+            let cell = cells[cell];
+            let of_cell: Vec<Sketch> = cell.iter().map(|&row| sketches[row as usize]).collect();
+            let marked = suspects(&of_cell, None, floor);
+            let near: Vec<usize> = (0..cell.len()).filter(|&place| marked[place]).collect();
+            let sketches: Vec<Sketch> = near.iter().map(|&place| of_cell[place]).collect();
+            values.resize(near.len() * dim, 0.0);
+            near.iter()
+                .zip(values.chunks_exact_mut(dim))
+                .for_each(|(&place, values)| unit(cell[place], values));
+            let earlier = earlier_max(&SliceRows::new(values, dim), Some(&sketches), None, floor)?;
+            let mut removed = vec![0; cell.len()];
+            near.iter()
+                .zip(earlier)
+                .for_each(|(&place, by)| removed[place] = u8::from(by.is_removed(epsilon)));
+            Ok(removed)
+        };
+        workers::map(cells.len(), work).into_iter().collect()
     });
     let work_s = began.elapsed().as_secs_f64();
     println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"rows\": {}}}", order.len());

@@ -15,6 +15,7 @@ pub mod components;
 pub mod density;
 pub mod elbow;
 pub mod functions;
+pub mod halves;
 pub mod kmeans;
 pub mod matrix;
 pub mod nearest;
@@ -28,6 +29,7 @@ mod single;
 pub mod sketch;
 #[cfg(test)]
 mod testing;
+pub mod workers;
 
 pub use components::UnionFind;
 pub use kmeans::{IterationStats, KMeans, KMeansError, KMeansOptions};

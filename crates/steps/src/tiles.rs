@@ -2,7 +2,7 @@
 //! cache. What `embedding::for_blocks` does in several walks over memory, this does in one; rows that nobody wants are not even converted.
 use cribble_core::Result;
 use cribble_io::npy::ElementType;
-use cribble_math::{RowState, nearest::TILE_ROWS, rows::normalize_row};
+use cribble_math::{RowState, halves::widen, nearest::TILE_ROWS, rows::normalize_row};
 use cribble_pipeline::{Embedding, StepContext};
 use rayon::prelude::*;
 
@@ -70,7 +70,12 @@ pub fn for_tiles<B: Default, T: Send>(
 
 /// A row as stored, of a type that [`open_shard`] has found to be float, brought to unit length.
 pub fn unit_row(element: ElementType, stored: &[u8], out: &mut [f32]) -> RowState {
-    let converted = element.to_f32(stored, out);
-    debug_assert!(converted, "a row of {} bytes for {} values", stored.len(), out.len());
+    match bytemuck::try_cast_slice(stored) {
+        Ok(halves) if element == ElementType::F16 => widen(halves, out),
+        _ => {
+            let converted = element.to_f32(stored, out);
+            debug_assert!(converted, "a row of {} bytes for {} values", stored.len(), out.len());
+        }
+    }
     normalize_row(out)
 }

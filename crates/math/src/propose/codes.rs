@@ -241,9 +241,9 @@ fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) ->
     }
 }
 
-/// [`encode`] in 8 bits, by the plain twin: the same on every processor.
+/// [`encode`] in 8 bits, whatever codes the kernel prefers: the same on every processor.
 pub(crate) fn encode_bytes(row: &[f32], codes: &mut [i8]) -> Facts {
-    encode(Kernel::Portable, row, codes, 127)
+    encode(Kernel::best(), row, codes, 127)
 }
 
 /// A step of at least `least`, with 12 significant bits: its products with codes of at most 12 bits are exact in `f32`.

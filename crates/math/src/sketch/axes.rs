@@ -1,4 +1,8 @@
 //! The axes of sketches: learnt from a sample, and applied to rows.
+//!
+//! The decision to question: rows are multiplied with the axes in bfloat16, twice to four times as fast as in `f32`. The axes lose nothing, for
+//! any axes will do; a row loses `e = x − x̂` of a length that is summed up for each row, and no axis makes it longer: `‖Qx − Qx̂‖ ≤ ‖e‖`. That is less than
+//! the codes of 8 bits leave out afterwards.
 use super::{Sketch, WIDTH};
 use crate::{
     matrix::{Format, Matrix, Scratch},
@@ -6,16 +10,18 @@ use crate::{
     random::Random,
     rows::{dot, row_count},
 };
+use half::bf16;
+use pulp::{Arch, NullaryFnOnce};
 
 /// Rounds of subspace iteration. The axes need not be exact: whatever they are, the bound holds.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 4;
 
 /// Directions `[p, dim]` that rows are sketched on, `p` at most 63.
 #[derive(Debug)]
 pub struct Axes {
     values: Vec<f32>,
     dim: usize,
-    /// The axes, shrunk so that no singular value is above 1: then `x·x′ − Qx·Qx′` is a positive semidefinite form, which Cauchy-Schwarz needs.
+    /// The axes in bfloat16, shrunk so that no singular value is above 1: then `x·x′ − Qx·Qx′` is a positive semidefinite form, which Cauchy-Schwarz needs.
     matrix: Matrix,
 }
 
@@ -31,16 +37,14 @@ impl Axes {
     pub fn new(values: Vec<f32>, dim: usize) -> Self {
         let count = row_count(&values, dim);
         assert!(count < WIDTH, "{count} axes; a sketch has room for {}", WIDTH - 1);
-        // ‖QQᵀ − I‖ in the Frobenius norm bounds how far a squared singular value is above 1.
-        let mut excess = 0.0;
-        for (i, a) in values.chunks_exact(dim).enumerate() {
-            for (j, b) in values.chunks_exact(dim).enumerate() {
-                excess += (dot(a, b) - if i == j { 1.0 } else { 0.0 }).powi(2);
-            }
-        }
-        let shrink = 1.0 / (1.0 + excess.sqrt() + 1e-6).sqrt();
-        let shrunk: Vec<f32> = values.iter().map(|&value| (f64::from(value) * shrink) as f32).collect();
-        Self { matrix: Matrix::new(&shrunk, dim, &[], Format::F32), values, dim }
+        // Rounded here, so that the product rounds nothing; and shrunk by what ‖QQᵀ − I‖, in the Frobenius norm, may make a squared singular value
+        // exceed 1: first by more than rounding can add again.
+        let round = |by: f32| values.iter().map(move |value| bf16::from_f32(value * by).to_f32());
+        let excess = excess(&round(1.0).collect::<Vec<f32>>(), dim);
+        let shrink = 1.0 / (1.0 + excess as f32).sqrt() * (1.0 - 2f32.powi(-7));
+        let axes: Vec<f32> = round(shrink).collect();
+        let matrix = Matrix::new(&axes, dim, &[], Format::Bf16);
+        Self { matrix, values, dim }
     }
 
     /// The axes along which the rows `[n, dim]` spread most, about the origin: the leading singular vectors, by subspace iteration from a
@@ -81,17 +85,66 @@ impl Axes {
         let each = self.dim as f64 * 2f64.powi(-24) * 1.125;
         for (place, row) in rows.chunks_exact(self.dim).enumerate() {
             let parts = &buffers.parts[place * axes..(place + 1) * axes];
-            let square = dot(row, row);
-            let error = (axes as f64).sqrt() * each * square.sqrt();
-            let on_axes = dot(parts, parts);
-            // At least the rest, whatever the rounding of the parts was.
-            let rest = (square - on_axes + 2.0 * error * square.sqrt()).max(0.0).sqrt();
+            let Lengths { square, lost } = Arch::new().dispatch(Measure { row });
+            let error = (axes as f64).sqrt() * each * square.sqrt() + lost.sqrt();
             let mut numbers = [0f32; WIDTH];
             numbers[..axes].copy_from_slice(parts);
+            let on_axes = dot(&numbers, &numbers);
+            // At least the rest, whatever the error of the parts is.
+            let rest = (square - on_axes + 2.0 * error * square.sqrt()).max(0.0).sqrt();
             numbers[WIDTH - 1] = (rest as f32).next_up();
-            spread(&mut numbers);
+            Arch::new().dispatch(Spread { numbers: &mut numbers });
             out.push(Sketch::of(&numbers, error));
         }
+    }
+}
+
+/// How much a squared singular value of the axes can be above 1, at most.
+fn excess(axes: &[f32], dim: usize) -> f64 {
+    let mut square = 0.0;
+    for (i, a) in axes.chunks_exact(dim).enumerate() {
+        for (j, b) in axes.chunks_exact(dim).enumerate() {
+            square += (dot(a, b) - if i == j { 1.0 } else { 0.0 }).powi(2);
+        }
+    }
+    square.sqrt() + 1e-9
+}
+
+/// The squared length of a row and of what bfloat16 leaves out of it, each at least.
+struct Lengths {
+    square: f64,
+    lost: f64,
+}
+
+struct Measure<'a> {
+    row: &'a [f32],
+}
+
+impl NullaryFnOnce for Measure<'_> {
+    type Output = Lengths;
+
+    #[inline(always)]
+    fn call(self) -> Lengths {
+        const LANES: usize = 64;
+        let (mut square, mut lost) = ([0f32; LANES], [0f32; LANES]);
+        let mut add = |values: &[f32; LANES]| {
+            for lane in 0..LANES {
+                let value = values[lane];
+                // To nearest, ties to even, as the product rounds.
+                let bits = value.to_bits();
+                let rounded = f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000);
+                square[lane] += value * value;
+                lost[lane] += (value - rounded) * (value - rounded);
+            }
+        };
+        let (blocks, tail) = self.row.as_chunks::<LANES>();
+        blocks.iter().for_each(&mut add);
+        let mut last = [0f32; LANES];
+        last[..tail.len()].copy_from_slice(tail);
+        add(&last);
+        // A lane sums up dim / 64 products: 1e-4 is room for rows of a hundred thousand values.
+        let sum = |lanes: [f32; LANES]| lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>() * (1.0 + 1e-4);
+        Lengths { square: sum(square), lost: sum(lost) }
     }
 }
 
@@ -100,7 +153,7 @@ impl Sketch {
     fn of(numbers: &[f32; WIDTH], error: f64) -> Self {
         let mut codes = [0i8; WIDTH];
         let facts = encode_bytes(numbers, &mut codes);
-        // 1e-6 of the length covers `spread`: seven roundings of a relative 2⁻²⁴, and the rest's.
+        // 1e-6 of the length covers `Spread`: seven roundings of a relative 2⁻²⁴, and the rest's.
         let error = ((error + 1e-6 * f64::from(facts.length)) as f32).next_up();
         Self {
             codes,
@@ -122,18 +175,27 @@ impl Sketch {
 }
 
 /// The Walsh-Hadamard transform, an orthonormal change of axes: no single number then stands out and makes all steps coarse.
-fn spread(numbers: &mut [f32; WIDTH]) {
-    let mut half = 1;
-    while half < WIDTH {
-        for start in (0..WIDTH).step_by(2 * half) {
-            for place in start..start + half {
-                let (a, b) = (numbers[place], numbers[place + half]);
-                (numbers[place], numbers[place + half]) = (a + b, a - b);
+struct Spread<'a> {
+    numbers: &'a mut [f32; WIDTH],
+}
+
+impl NullaryFnOnce for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let mut half = 1;
+        while half < WIDTH {
+            for start in (0..WIDTH).step_by(2 * half) {
+                for place in start..start + half {
+                    let (a, b) = (self.numbers[place], self.numbers[place + half]);
+                    (self.numbers[place], self.numbers[place + half]) = (a + b, a - b);
+                }
             }
+            half *= 2;
         }
-        half *= 2;
+        self.numbers.iter_mut().for_each(|number| *number /= (WIDTH as f32).sqrt());
     }
-    numbers.iter_mut().for_each(|number| *number /= (WIDTH as f32).sqrt());
 }
 
 /// `[n, width]` → `[width, n]`.

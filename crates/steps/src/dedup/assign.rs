@@ -21,7 +21,7 @@ use crate::{
 const ROWS_PER_CELL: u64 = 64;
 
 /// Rows that the axes of sketches are learnt from.
-const AXES_SAMPLE: usize = 4096;
+const AXES_SAMPLE: usize = 1024;
 
 /// A row in a cell: where it stands in the scan, who it is, and its sketch.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]

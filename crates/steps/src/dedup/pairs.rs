@@ -7,6 +7,7 @@ use cribble_core::{DedupMode, Error, ErrorKind, Result};
 use cribble_math::{
     RowSource, SliceRows, UnionFind, pairs,
     sketch::{Sketch, suspects},
+    workers,
 };
 use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput};
 use rayon::prelude::*;
@@ -81,14 +82,16 @@ impl Dedup {
     ) -> Result<Vec<CellFound>> {
         let dim = embedding.info.dim;
         let cells: Vec<&[Record]> = records.chunk_by(|a, b| a.cell == b.cell).collect();
-        let screened = cells.into_par_iter().map(|cell| {
+        let screened = workers::map(cells.len(), |sketches: &mut Vec<Sketch>, cell| {
             context.cancel.check()?;
-            let sketches: Vec<Sketch> = cell.iter().map(|record| record.sketch).collect();
-            let marked = suspects(&sketches, visitors(cell).as_deref(), self.floor());
+            let cell = cells[cell];
+            sketches.clear();
+            sketches.extend(cell.iter().map(|record| record.sketch));
+            let marked = suspects(sketches, visitors(cell).as_deref(), self.floor());
             let near = cell.iter().zip(marked).filter(|(_, marked)| *marked);
             Ok((compared(cell), near.map(|(record, _)| *record).collect::<Vec<Record>>()))
         });
-        let screened: Vec<(u64, Vec<Record>)> = screened.collect::<Result<_>>()?;
+        let screened: Vec<(u64, Vec<Record>)> = screened.into_iter().collect::<Result<_>>()?;
         drop(records);
         let rows = screened.iter().flat_map(|(_, near)| near).map(|record| record.row);
         let fetched = Fetched::read(context, embedding, rows)?;
