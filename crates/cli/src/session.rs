@@ -9,8 +9,8 @@ use cribble_core::{Error, InputOptions, Recipe, Result, RunReport, StepReport};
 use cribble_io::source::{Dataset, LayoutKind, OpenOptions};
 use cribble_outputs::reshard::ReshardReport;
 use cribble_pipeline::{
-    Executor, Found, ManifestInput, Plan, PlannedStep, RunFolder, Step, StepFacts, StepState, UnitKind,
-    step_facts,
+    Executor, Found, ManifestInput, Plan, PlannedStep, RunFolder, Step, StepFacts, StepState, UidCache,
+    UnitKind, step_facts,
 };
 
 use crate::{finish, interrupt, settings::Settings, text};
@@ -143,6 +143,7 @@ impl Opened {
             limits: settings.limits,
             progress: &*settings.reporter,
             cancel: &interrupt::CANCEL,
+            uids: UidCache::default(),
         }
     }
 

@@ -60,13 +60,13 @@ pub struct StepContext<'a> {
     /// Asked often: whether to stop.
     pub cancel: &'a Cancel,
     /// Uids that were read before.
-    pub(crate) uids: UidCache,
+    pub(crate) uids: &'a UidCache,
 }
 
 /// The uids of shards, kept as far as a 64th of the ceiling goes: nearly every phase asks for them, and parsing them costs more than most
 /// of what is then done with them.
 #[derive(Debug, Default)]
-pub(crate) struct UidCache(Mutex<(u64, HashMap<u32, Vec<Uid>>)>);
+pub struct UidCache(Mutex<(u64, HashMap<u32, Vec<Uid>>)>);
 
 impl UidCache {
     fn get(&self, shard: u32, limit: u64, read: impl FnOnce() -> Result<Vec<Uid>>) -> Result<Vec<Uid>> {

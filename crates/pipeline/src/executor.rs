@@ -56,6 +56,8 @@ pub struct Executor<'a> {
     pub progress: &'a dyn Progress,
     /// Whether to stop.
     pub cancel: &'a Cancel,
+    /// Uids that were read before.
+    pub uids: UidCache,
 }
 
 impl Executor<'_> {
@@ -92,7 +94,7 @@ impl Executor<'_> {
             threads: self.limits.threads,
             progress: self.progress,
             cancel: self.cancel,
-            uids: UidCache::default(),
+            uids: &self.uids,
         })
     }
 
@@ -199,6 +201,10 @@ impl Executor<'_> {
             Parallel::Outer => most,
             Parallel::Inner => 1,
             Parallel::Overlapped => {
+                // Threads that are started here work in the global pool; who has installed another one keeps to it.
+                if rayon::current_thread_index().is_some() {
+                    return Ok(1);
+                }
                 let fit = self.limits.memory / 4 / step.task_memory(context, phase.name)?.max(1);
                 most.min(usize::try_from(fit).unwrap_or(usize::MAX)).max(1)
             }

@@ -18,7 +18,7 @@ mod subset;
 mod table;
 
 pub use columns::ColumnReader;
-pub use context::{Embedding, StepContext, StepRef};
+pub use context::{Embedding, StepContext, StepRef, UidCache};
 pub use decisions::{DECISIONS_FILE, Decided, Decision, Decisions};
 pub use errors::ErrorRow;
 pub use executor::{Executor, Limits};

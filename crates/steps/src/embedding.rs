@@ -48,6 +48,36 @@ pub fn open_shard(context: &StepContext<'_>, embedding: &Embedding, shard: u32) 
     Ok(reader)
 }
 
+/// Rows between two wanted ones that are read along rather than asked around.
+const GAP: u32 = 4;
+/// Most rows of one read.
+const SPAN: u32 = 4096;
+
+/// Reads rows of a shard, which ascend and are all different, as they are stored, into `out`; neighbours together.
+pub fn read_rows(
+    context: &StepContext<'_>,
+    reader: &mut ArrayReader,
+    rows: &[u32],
+    out: &mut [u8],
+) -> Result<()> {
+    let row_bytes = out.len().checked_div(rows.len()).unwrap_or(0);
+    let (mut start, mut span) = (0, Vec::new());
+    while start < rows.len() {
+        context.cancel.check()?;
+        let from = rows[start];
+        let near = |pair: &&[u32]| pair[1] - pair[0] <= GAP && pair[1] - from < SPAN;
+        let end = start + 1 + rows[start..].windows(2).take_while(near).count();
+        span.resize((rows[end - 1] - from + 1) as usize * row_bytes, 0);
+        reader.read_raw(u64::from(from), &mut span)?;
+        for (row, out) in rows[start..end].iter().zip(out[start * row_bytes..].chunks_exact_mut(row_bytes)) {
+            let at = (row - from) as usize * row_bytes;
+            out.copy_from_slice(&span[at..at + row_bytes]);
+        }
+        start = end;
+    }
+    Ok(())
+}
+
 /// Calls `visit(first row, unit rows, states)` for the blocks of a shard, in order. Memory: three blocks at most.
 pub fn for_blocks(
     context: &StepContext<'_>,

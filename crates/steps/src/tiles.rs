@@ -6,7 +6,13 @@ use cribble_math::{RowState, halves::widen, nearest::TILE_ROWS, rows::normalize_
 use cribble_pipeline::{Embedding, StepContext};
 use rayon::prelude::*;
 
-use crate::{embedding::open_shard, read_ahead::read_ahead};
+use crate::{
+    embedding::{open_shard, read_rows},
+    read_ahead::read_ahead,
+};
+
+/// Where one row in so many is wanted, or fewer, reading it alone is cheaper than reading all between.
+const SPARSE: usize = 6;
 
 /// Some rows of a shard, ascending, as unit f32 rows.
 pub struct Tile<'a> {
@@ -42,28 +48,44 @@ pub fn for_tiles<B: Default, T: Send>(
     let bytes = (context.memory / 64).clamp(1 << 20, 16 << 20) as usize;
     let block = (bytes / row_bytes.max(1)).clamp(TILE_ROWS, 1 << 14);
     let rows = context.rows(shard);
-    let ranges = (0..rows).step_by(block).map(|start| start..rows.min(start + block));
-    let blocks: Vec<_> = ranges.filter(|range| wanted[range.clone()].contains(&true)).collect();
+    let chosen: Vec<u32> = (0..rows as u32).filter(|&row| wanted[row as usize]).collect();
+    // Few rows are read one by one, many with all between them.
+    let sparse = reader.is_random_access() && chosen.len() < rows / SPARSE;
+    let blocks: Vec<&[u32]> = if sparse {
+        chosen.chunks(block).collect()
+    } else {
+        chosen.chunk_by(|a, b| *a as usize / block == *b as usize / block).collect()
+    };
+    let first = |rows: &[u32]| if sparse { 0 } else { rows[0] as usize / block * block };
     read_ahead(
-        blocks.into_iter(),
-        |block, stored| {
-            stored.resize(block.len() * row_bytes, 0u8);
-            Ok(reader.read_raw(block.start as u64, stored)?)
+        (0..blocks.len()).map(|place| place..place + 1),
+        |place, stored| {
+            let wanted = blocks[place.start];
+            let from = first(wanted);
+            let count = if sparse { wanted.len() } else { (from + block).min(rows) - from };
+            stored.resize(count * row_bytes, 0u8);
+            if sparse {
+                return read_rows(context, &mut reader, wanted, stored);
+            }
+            Ok(reader.read_raw(from as u64, stored)?)
         },
-        |block, stored| {
+        |place, stored| {
             context.cancel.check()?;
-            let chosen: Vec<u32> = block.clone().filter(|&row| wanted[row]).map(|row| row as u32).collect();
-            let tile = |buffers: &mut Buffers<B>, rows: &[u32]| {
+            let wanted = blocks[place.start];
+            let from = first(wanted);
+            let tile = |buffers: &mut Buffers<B>, (number, rows): (usize, &[u32])| {
                 buffers.values.resize(rows.len() * dim, 0.0);
                 buffers.states.clear();
-                for (&row, values) in rows.iter().zip(buffers.values.chunks_exact_mut(dim)) {
-                    let at = (row as usize - block.start) * row_bytes;
-                    buffers.states.push(unit_row(element, &stored[at..at + row_bytes], values));
+                for (place, values) in buffers.values.chunks_exact_mut(dim).enumerate() {
+                    let at = if sparse { number * TILE_ROWS + place } else { rows[place] as usize - from };
+                    let row = &stored[at * row_bytes..(at + 1) * row_bytes];
+                    buffers.states.push(unit_row(element, row, values));
                 }
                 work(&mut buffers.own, &Tile { rows, values: &buffers.values, states: &buffers.states })
             };
-            let tiles: Vec<T> = chosen.par_chunks(TILE_ROWS).map_init(Buffers::default, tile).collect();
-            chosen.chunks(TILE_ROWS).zip(tiles).try_for_each(|(rows, made)| visit(rows, made))
+            let tiles: Vec<T> =
+                wanted.par_chunks(TILE_ROWS).enumerate().map_init(Buffers::default, tile).collect();
+            wanted.chunks(TILE_ROWS).zip(tiles).try_for_each(|(rows, made)| visit(rows, made))
         },
     )
 }

@@ -6,6 +6,7 @@ use cribble_core::{Error, ErrorKind, Result, TrainRows};
 use cribble_io::AtomicFile;
 use cribble_math::{RowSource, RowState, SourceError};
 use cribble_pipeline::{Embedding, StepContext};
+use rayon::prelude::*;
 
 use crate::{
     embedding::ReadFailure,
@@ -76,13 +77,14 @@ pub fn draw(
     wish: TrainRows,
     k: u64,
     seed: u64,
-    excluded: &dyn Fn(u32) -> Result<Vec<u32>>,
+    excluded: &(dyn Fn(u32) -> Result<Vec<u32>> + Sync),
     path: &Path,
 ) -> Result<Training> {
-    let mut available = 0u64;
-    for shard in 0..context.shards() {
-        available += kept_without(context, shard, excluded)?.1.iter().filter(|&&keep| keep).count() as u64;
-    }
+    let kept = |shard: u32| {
+        Ok(kept_without(context, shard, excluded)?.1.iter().filter(|&&keep| keep).count() as u64)
+    };
+    let counts: Vec<u64> = (0..context.shards()).into_par_iter().map(kept).collect::<Result<_>>()?;
+    let available: u64 = counts.iter().sum();
     let count = wish.resolve(k, available);
     let limit =
         if count < available { Some(hash_limit(context, seed, excluded, count, available)?) } else { None };
@@ -114,7 +116,7 @@ pub fn draw(
 fn kept_without(
     context: &StepContext<'_>,
     shard: u32,
-    excluded: &dyn Fn(u32) -> Result<Vec<u32>>,
+    excluded: &(dyn Fn(u32) -> Result<Vec<u32>> + Sync),
 ) -> Result<(Vec<cribble_core::Uid>, Vec<bool>)> {
     context.cancel.check()?;
     let uids = context.uids(shard)?;
@@ -130,7 +132,7 @@ fn kept_without(
 fn hash_limit(
     context: &StepContext<'_>,
     seed: u64,
-    excluded: &dyn Fn(u32) -> Result<Vec<u32>>,
+    excluded: &(dyn Fn(u32) -> Result<Vec<u32>> + Sync),
     count: u64,
     available: u64,
 ) -> Result<(u64, cribble_core::Uid)> {
@@ -139,12 +141,14 @@ fn hash_limit(
     let slack = 7.0 * (share * (1.0 - share) / available as f64).sqrt();
     let mut bound = ((share + slack) * u64::MAX as f64) as u64;
     loop {
-        let mut candidates = Vec::new();
-        for shard in 0..context.shards() {
+        let near = |shard: u32| {
             let (uids, kept) = kept_without(context, shard, excluded)?;
             let near = uids.iter().zip(&kept).filter(|&(uid, &keep)| keep && uid.mix(seed) <= bound);
-            candidates.extend(near.map(|(uid, _)| (uid.mix(seed), *uid)));
-        }
+            Ok(near.map(|(uid, _)| (uid.mix(seed), *uid)).collect())
+        };
+        let near: Vec<Vec<(u64, cribble_core::Uid)>> =
+            (0..context.shards()).into_par_iter().map(near).collect::<Result<_>>()?;
+        let mut candidates = near.concat();
         if candidates.len() as u64 >= count && count > 0 {
             let (_, limit, _) = candidates.select_nth_unstable(count as usize - 1);
             return Ok(*limit);

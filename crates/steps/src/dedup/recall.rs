@@ -10,6 +10,7 @@ use cribble_math::{
     sketch::{Sketch, near_pairs},
 };
 use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, StepContext, TableReader, TaskOutput};
+use rayon::prelude::*;
 
 use super::{Dedup, assign::Record, exact::short_hash, rows::Fetched};
 use crate::values::to_value;
@@ -17,7 +18,7 @@ use crate::values::to_value;
 /// Rows drawn. Each is compared with every row of the input.
 const SAMPLE: usize = 512;
 /// Bytes of records that are looked at together.
-const PIECE: usize = 32 << 20;
+const PIECE: usize = 4 << 20;
 
 impl Dedup {
     pub(super) fn recall(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
@@ -39,17 +40,26 @@ impl Dedup {
         let threshold = (1.0 - self.epsilon()) as f32;
         let sketches: Vec<Sketch> = queries.iter().map(|query| query.sketch).collect();
         let mut duplicate = vec![false; queries.len()];
-        for_records(context, |records| {
-            let targets: Vec<Sketch> = records.iter().map(|record| record.sketch).collect();
-            let mut pairs = near_pairs(&targets, &sketches, threshold);
-            pairs.retain(|&(row, query)| {
-                let (row, query) = (row as usize, query as usize);
-                !duplicate[query] && records[row].order < queries[query].order
+        // A few shards at once; what they find is confirmed before the next, so that copies by the thousand are not all remembered.
+        let shards: Vec<u32> = (0..context.shards()).collect();
+        for shards in shards.chunks(rayon::current_num_threads()) {
+            let near = shards.par_iter().map(|&shard| {
+                let mut near: Vec<(Record, usize)> = Vec::new();
+                for_records(context, shard, |records| {
+                    let targets: Vec<Sketch> = records.iter().map(|record| record.sketch).collect();
+                    for (row, query) in near_pairs(&targets, &sketches, threshold) {
+                        let (record, query) = (&records[row as usize], query as usize);
+                        if !duplicate[query] && record.order < queries[query].order {
+                            near.push((*record, query));
+                        }
+                    }
+                    Ok(())
+                })?;
+                Ok(near)
             });
-            let near: Vec<(&Record, usize)> =
-                pairs.iter().map(|&(row, query)| (&records[row as usize], query as usize)).collect();
-            self.confirm(context, &embedding, queries, &near, &mut duplicate)
-        })?;
+            let near: Vec<Vec<(Record, usize)>> = near.collect::<Result<_>>()?;
+            self.confirm(context, &embedding, queries, &near.concat(), &mut duplicate)?;
+        }
         Ok(duplicate)
     }
 
@@ -59,13 +69,14 @@ impl Dedup {
         context: &StepContext<'_>,
         embedding: &Embedding,
         queries: &[Record],
-        pairs: &[(&Record, usize)],
+        pairs: &[(Record, usize)],
         duplicate: &mut [bool],
     ) -> Result<()> {
-        let rows = pairs.iter().flat_map(|&(record, query)| [record.row, queries[query].row]);
+        let rows = pairs.iter().flat_map(|(record, query)| [record.row, queries[*query].row]);
         let fetched = Fetched::read(context, embedding, rows)?;
         let (mut row, mut other) = (vec![0f32; embedding.info.dim], vec![0f32; embedding.info.dim]);
-        for (number, &(_, query)) in pairs.iter().enumerate() {
+        for (number, (_, query)) in pairs.iter().enumerate() {
+            let query = *query;
             if !duplicate[query] {
                 fetched.unit(2 * number, &mut row);
                 fetched.unit(2 * number + 1, &mut other);
@@ -94,40 +105,51 @@ fn reader(context: &StepContext<'_>, shard: u32) -> Result<ScatterReader> {
     ScatterReader::open(&context.scratch(format!("sketches/{shard:08}")))
 }
 
-/// Visits the records of all rows that were judged, each once, in pieces.
-fn for_records(context: &StepContext<'_>, mut visit: impl FnMut(&[Record]) -> Result<()>) -> Result<()> {
-    for shard in 0..context.shards() {
-        let reader = reader(context, shard)?;
-        reader.read_pieces(0..reader.keys(), PIECE, |piece| {
-            context.cancel.check()?;
-            let records = piece.chunks_exact(size_of::<Record>()).map(bytemuck::pod_read_unaligned);
-            let own: Vec<Record> = records.filter(|record: &Record| record.visitor == 0).collect();
-            visit(&own)
-        })?;
-    }
-    Ok(())
+/// Visits the records of the rows of a shard that were judged, each once, in pieces.
+fn for_records(
+    context: &StepContext<'_>,
+    shard: u32,
+    mut visit: impl FnMut(&[Record]) -> Result<()>,
+) -> Result<()> {
+    let reader = reader(context, shard)?;
+    let mut own = Vec::new();
+    reader.read_pieces(0..reader.keys(), PIECE, |piece| {
+        context.cancel.check()?;
+        let records = piece.chunks_exact(size_of::<Record>()).map(bytemuck::pod_read_unaligned);
+        own.clear();
+        own.extend(records.filter(|record: &Record| record.visitor == 0));
+        visit(&own)
+    })
 }
 
 /// The rows with the smallest hashes among those that were judged, in the order of the scan.
 fn sample(context: &StepContext<'_>) -> Result<Vec<Record>> {
-    let mut drawn = BinaryHeap::new();
-    for_records(context, |records| {
-        for record in records {
-            // Another hash than that of `keep = "random"` and of the training rows, so that the sample is independent of both.
-            let mut text = record.uid.to_vec();
-            text.extend_from_slice(b"recall");
-            let new = Drawn { hash: short_hash(&text), record: *record };
-            if drawn.len() < SAMPLE {
-                drawn.push(new);
-            } else if let Some(mut last) = drawn.peek_mut()
-                && new < *last
-            {
-                *last = new;
+    let of_shard = |shard: u32| {
+        let mut drawn = BinaryHeap::new();
+        for_records(context, shard, |records| {
+            for record in records {
+                // Another hash than that of `keep = "random"` and of the training rows, so that the sample is independent of both.
+                let mut text = [0; 22];
+                text[..16].copy_from_slice(&record.uid);
+                text[16..].copy_from_slice(b"recall");
+                let new = Drawn { hash: short_hash(&text), record: *record };
+                if drawn.len() < SAMPLE {
+                    drawn.push(new);
+                } else if let Some(mut last) = drawn.peek_mut()
+                    && new < *last
+                {
+                    *last = new;
+                }
             }
-        }
-        Ok(())
-    })?;
-    let mut queries: Vec<Record> = drawn.into_iter().map(|drawn| drawn.record).collect();
+            Ok(())
+        })?;
+        Ok(drawn.into_vec())
+    };
+    let drawn: Vec<Vec<Drawn>> =
+        (0..context.shards()).into_par_iter().map(of_shard).collect::<Result<_>>()?;
+    let mut drawn: Vec<Drawn> = drawn.into_iter().flatten().collect();
+    drawn.sort_unstable();
+    let mut queries: Vec<Record> = drawn.into_iter().take(SAMPLE).map(|drawn| drawn.record).collect();
     queries.sort_unstable_by_key(|query| query.order);
     Ok(queries)
 }

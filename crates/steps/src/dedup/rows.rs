@@ -6,12 +6,10 @@ use cribble_math::RowState;
 use cribble_pipeline::{Embedding, GlobalRow, StepContext};
 use rayon::prelude::*;
 
-use crate::{embedding::open_shard, tiles::unit_row};
-
-/// Rows between two wanted ones that are read along rather than asked around.
-const GAP: u32 = 4;
-/// Most rows of one read.
-const SPAN: usize = 4096;
+use crate::{
+    embedding::{open_shard, read_rows},
+    tiles::unit_row,
+};
 
 /// Some rows as they are stored.
 pub struct Fetched {
@@ -61,7 +59,7 @@ impl Fetched {
     }
 }
 
-/// Rows of one shard into `out`, reading neighbours together.
+/// Rows of one shard into `out`.
 fn read_shard(
     context: &StepContext<'_>,
     embedding: &Embedding,
@@ -70,23 +68,6 @@ fn read_shard(
 ) -> Result<()> {
     let Some(first) = rows.first() else { return Ok(()) };
     let mut reader = open_shard(context, embedding, first.shard())?;
-    let row_bytes = out.len() / rows.len();
-    let (mut start, mut span) = (0, Vec::new());
-    while start < rows.len() {
-        context.cancel.check()?;
-        let from = rows[start].row();
-        let near = |pair: &&[GlobalRow]| {
-            pair[1].row() - pair[0].row() <= GAP && (pair[1].row() - from) < SPAN as u32
-        };
-        let end = start + 1 + rows[start..].windows(2).take_while(near).count();
-        let count = (rows[end - 1].row() - from + 1) as usize;
-        span.resize(count * row_bytes, 0);
-        reader.read_raw(u64::from(from), &mut span)?;
-        for (row, out) in rows[start..end].iter().zip(out[start * row_bytes..].chunks_exact_mut(row_bytes)) {
-            let at = (row.row() - from) as usize * row_bytes;
-            out.copy_from_slice(&span[at..at + row_bytes]);
-        }
-        start = end;
-    }
-    Ok(())
+    let rows: Vec<u32> = rows.iter().map(|row| row.row()).collect();
+    read_rows(context, &mut reader, &rows, out)
 }

@@ -11,7 +11,7 @@ use std::{
 use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray};
 use cribble_core::{Cancel, Recipe, Result, Silent, StepReport, Uid};
 use cribble_io::source::{Dataset, OpenOptions};
-use cribble_pipeline::{Executor, Limits, RunFolder, read_selection, write_selection};
+use cribble_pipeline::{Executor, Limits, RunFolder, UidCache, read_selection, write_selection};
 
 /// One row of a hand-made input.
 #[derive(Debug, Clone)]
@@ -91,6 +91,7 @@ pub fn run(input: &Path, out: &Path, steps: &str, threads: usize, memory: u64) -
         limits: Limits { memory, threads },
         progress: &Silent,
         cancel: &Cancel::new(),
+        uids: UidCache::default(),
     };
     executor.check(&run)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
