@@ -326,7 +326,7 @@ pub struct FilterOptions {
 pub struct DedupOptions {
     /// The embedding that is compared; empty: exact duplicates only.
     pub embedding: String,
-    /// Similar means similarity > 1 − ε. A list: the first decides, all are answered in the report.
+    /// Similar means similarity > 1 − ε. A list: the first decides, all are answered in the report, whose curve ends at the largest; so does `max_sim`.
     pub epsilon: OneOrMany<f64>,
     /// How semantic duplicates are judged.
     pub mode: DedupMode,

@@ -171,7 +171,8 @@ pub struct DedupDetails {
     pub pairs_compared: u64,
     /// Groups of duplicates (rows that some dropped row names in `duplicate_of`).
     pub groups: u64,
-    /// Rows that the semantic rule would keep at each ε, ascending in ε: for every ε of the recipe and for a fixed grid. Exact for the
+    /// Rows that the semantic rule would keep at each ε, ascending in ε: for every ε of the recipe and for a fixed grid below
+    /// the largest of them. Exact for the
     /// `greedy` mode; for `groups` it is the greedy figure, an upper bound on what is dropped.
     pub curve: Vec<CurvePoint>,
     /// How many of the duplicates that brute force finds for sampled rows the cells found too.

@@ -85,7 +85,10 @@ fn dedup(step: &Value, parts: &mut Vec<String>) {
             word(&step["threshold_sim"])
         ));
     } else if step["verdict"] == "kept" && !step["threshold_sim"].is_null() {
-        parts.push("no earlier row in its cells".into());
+        parts.push(format!(
+            "no earlier row in its cells is more similar than {}",
+            word(&step["threshold_sim"])
+        ));
     }
     if !step["cell"].is_null() {
         parts.push(format!("cell {}", word(&step["cell"])));

@@ -177,3 +177,41 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The shorter ways to the same scores: masks alone, and pairs one by one.
+    #[test]
+    fn screens_and_single_pairs_agree_with_the_whole_panel(
+        kind in kinds(), seed: u64, sources in 1usize..150, floor in -0.5f32..1.0,
+        dim in prop::sample::select([&DIMS[..], &[512, 770]].concat()),
+    ) {
+        let (a, b) = (rows(kind, GROUP, dim, seed), rows(kind, sources, dim, seed.rotate_left(7)));
+        for kernel in Kernel::available() {
+            let (target_codes, source_codes) = (codes(kernel, &a, dim), codes(kernel, &b, dim));
+            let (targets, source_rows) = (target_codes.of(&a), source_codes.of(&b));
+            let panels = Panels::pack(source_rows);
+            let floors = screen_floor(targets.facts(), source_rows.facts(), floor);
+            for panel in 0..sources.div_ceil(LANES) {
+                let width = (sources - panel * LANES).min(LANES);
+                let words = std::array::from_fn(|row| targets.words(row));
+                let start = std::array::from_fn(|row| targets.facts()[row].start);
+                let floor = std::array::from_fn(|row| floors[row]);
+                let real = u64::MAX >> (LANES - width);
+                let counted = std::array::from_fn(|row| seed.rotate_left(row as u32 * 9) & real);
+                let group = Group { words, start, floor, counted };
+                let (mut whole, mut few) = (Scores::EMPTY, Scores::EMPTY);
+                let masks = panels.score(panel, &group, &mut whole);
+                prop_assert_eq!(panels.screen(panel, &Screened { words, start, floor }), masks);
+                let found = panels.score_few(panel, &group, &source_rows, &mut few);
+                for row in 0..GROUP {
+                    prop_assert_eq!(found[row], masks[row] & counted[row]);
+                    for lane in (0..width).filter(|lane| masks[row] & counted[row] >> lane & 1 == 1) {
+                        prop_assert_eq!(few.rows[row][lane].to_bits(), whole.rows[row][lane].to_bits());
+                    }
+                }
+            }
+        }
+    }
+}
