@@ -35,11 +35,9 @@ impl NullaryFnOnce for Wishes<'_> {
             if sum == self.target {
                 return Some(lambda);
             }
-            if sum < self.target {
-                below = lambda
-            } else {
-                above = lambda
-            }
+            // Maximum and minimum matter only to rounding: what is settled must stay so.
+            (below, above) =
+                if sum < self.target { (lambda.max(below), above) } else { (below, lambda.min(above)) };
             let [settled, wishes, still_open] = self.sums(
                 #[inline(always)]
                 |wish, low, high| {
