@@ -5,15 +5,19 @@
 JPEG size: neither side decodes them. Quality: samples written against samples requested.
 
 `cp` copies the very tars that we wrote, so it knows where every byte lies, and leaves them in the page cache; we find them in all tars first
-(headers of 2 GB), and sync what we write before it gets its name. `cp, synced` does that too: it says how much of a difference is the
-disk's. All sides read from the page cache; what earlier sides left to write is on the disk before each clock starts.
+(headers of 2 GB), and sync what we write before it gets its name. Two more sides take the difference apart: `cp, synced` waits for the disk
+too, and `cribble, plan only` is our run with `--dry-run`, which finds everything and writes nothing; the writing is what a run takes longer.
+All sides read from the page cache; what earlier sides left to write is on the disk before each clock starts.
 """
 
+import filecmp
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
+import statistics
 import sys
 import tarfile
 import tempfile
@@ -89,10 +93,10 @@ def main():
             return common.run_process([sys.executable, "resharder.py", "-i", source, "-o", out / "resharded_peer", "-s", subset, "-j", args.threads, "-q"],
                                       args.threads, cwd=folder, python_path=python_path)
 
-        def ours(folder):
+        def ours(folder, *more):
             settle(folder)
             return common.run_process([args.cribble, "reshard", "--input", source, "--subset", subset, "--output", folder, "--shard-size", 10000,
-                                       "--threads", args.threads, "--json"], args.threads)
+                                       "--threads", args.threads, "--json", *more], args.threads)
 
         def copied(command):
             settle(out / "copied")
@@ -103,14 +107,20 @@ def main():
         if "cribble" in sides:
             ours(out / "kept")  # what cp copies; our first run, not counted
             sync = ["sh", "-c", 'cp "$@" && for last; do :; done && sync "$last"/*', "cp, synced"]
-            sides = {"resharder.py": reference, "cp": lambda _: copied(["cp"]), "cp, synced": lambda _: copied(sync), **sides}
+            sides = {"resharder.py": reference, "cp": lambda _: copied(["cp"]), "cp, synced": lambda _: copied(sync),
+                     "cribble, plan only": lambda _: ours(out / "planned", "--dry-run"), **sides}
         results = common.alternate(args.rounds, sides)
     requested = len(np.load(subset))
     found = {"resharder.py": {"requested": requested, **written(out / "resharded_peer")}}
     if "cribble" in results:
         found["cribble"] = {"requested": requested, **written(out / "resharded")}
-        same = [one.read_bytes() for one in tars(out / "kept")] == [one.read_bytes() for one in tars(out / "resharded")]
-        found["cp"] = found["cp, synced"] = {"bytes": sum(path.stat().st_size for path in tars(out / "copied")), "same_bytes_in_every_round": same}
+        pairs = list(itertools.zip_longest(tars(out / "kept"), tars(out / "resharded")))
+        same = all(one and other and filecmp.cmp(one, other, shallow=False) for one, other in pairs)
+        seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in results.items()}
+        writing = seconds["cribble"] - seconds["cribble, plan only"]
+        copied_bytes = sum(path.stat().st_size for path in tars(out / "copied"))
+        for name in ("cp", "cp, synced"):
+            found[name] = {"bytes": copied_bytes, "same_bytes_in_every_round": same, "as_part_of_our_writing": round(seconds[name] / writing, 3)}
     total = args.shards * args.per_shard
     common.report(f"reshard {requested} of {total} samples in {args.shards} tars", args, results, total, "input samples", found, ["numpy", "pysimdjson"])
 
