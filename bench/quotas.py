@@ -3,7 +3,8 @@
 
 `quotas.py --k 50000`: the quadratic program alone, against example `kernel_rate` of `cribble-math`. OSQP through qpsolvers with a sparse identity,
 at the default tolerance, which prune.py leaves, and at a tight one; up to 10,000 clusters also with prune.py's dense `np.eye(k)`, which
-would take 20 GB at 50,000. So the peer's first figure is kinder to it than the published program. Quality: does the sum of the rounded quotas meet
+would take 20 GB at 50,000. So the peer's first figure is kinder to it than the published program, and its clock starts after a small problem
+has made it load its libraries, ours in a fresh process. Quality: does the sum of the rounded quotas meet
 the target, are bounds kept, is the answer an optimum of the integer program (no sample moved from one cluster to another makes it better)?
 
 `quotas.py --step --reference DIR`: the whole step after clustering. effective_pruning's scripts (a checkout of
@@ -50,6 +51,7 @@ def solve(args):
     wish, low, high = -shares * target, lower.astype(float), sizes.astype(float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        solve_qp(P=sparse.eye(2, format="csc"), q=np.ones(2), A=sparse.csc_matrix(np.ones((1, 2))), b=np.ones(1), lb=np.zeros(2), ub=np.ones(2), solver="osqp")
         start = time.perf_counter()
         eye = np.eye(args.k) if args.form == "dense" else sparse.eye(args.k, format="csc")
         tight = {"eps_abs": 1e-7, "eps_rel": 1e-9, "max_iter": 1_000_000} if args.form == "tight" else {}

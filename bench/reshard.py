@@ -1,15 +1,23 @@
 #!/usr/bin/env python3
-"""Resharding: DataComp's resharder.py against `cribble reshard`. Untested against our binary.
+"""Resharding: DataComp's resharder.py, and `cp` of as many bytes as are kept, against `cribble reshard`.
 
 `--reference` is a checkout of mlfoundations/datacomp, `--webdataset` a folder with webdataset 0.2.31. The pictures are random bytes of
 JPEG size: neither side decodes them. Quality: samples written against samples requested.
+
+`cp` copies the very tars that we wrote, so it knows where every byte lies, and leaves them in the page cache; we find them in all tars first
+(headers of 2 GB), and sync what we write before it gets its name. Two more sides take the difference apart: `cp, synced` waits for the disk
+too, and `cribble, plan only` is our run with `--dry-run`, which finds everything and writes nothing; the writing is what a run takes longer.
+All sides read from the page cache; what earlier sides left to write is on the disk before each clock starts.
 """
 
+import filecmp
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
+import statistics
 import sys
 import tarfile
 import tempfile
@@ -42,8 +50,18 @@ def generate(folder, shards, per_shard, seed):
     np.save(folder.parent / f"{folder.name}_subset.npy", np.sort(np.array([(int(uid[:16], 16), int(uid[16:], 16)) for uid in wanted], "u8,u8")))
 
 
+def settle(folder):
+    """Takes away what an earlier round wrote, and waits for the disk, so that no side pays for another's bytes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.sync()
+
+
+def tars(folder):
+    return sorted(Path(folder).glob("*.tar"))
+
+
 def written(folder):
-    return {"samples": sum(json.loads(path.read_text())["successes"] for path in Path(folder).glob("*_stats.json")), "tars": len(list(Path(folder).glob("*.tar")))}
+    return {"samples": sum(json.loads(path.read_text())["successes"] for path in Path(folder).glob("*_stats.json")), "tars": len(tars(folder)), "bytes": sum(path.stat().st_size for path in tars(folder))}
 
 
 def main():
@@ -70,21 +88,39 @@ def main():
         python_path = os.pathsep.join([f"{scratch}/stubs", *([str(Path(args.webdataset).resolve())] if args.webdataset else [])])
 
         def reference(_):
-            shutil.rmtree(out / "resharded_peer", ignore_errors=True)
+            settle(out / "resharded_peer")
             (out / "resharded_peer").mkdir()
             return common.run_process([sys.executable, "resharder.py", "-i", source, "-o", out / "resharded_peer", "-s", subset, "-j", args.threads, "-q"],
                                       args.threads, cwd=folder, python_path=python_path)
 
-        def ours(_):
-            shutil.rmtree(out / "resharded", ignore_errors=True)
-            return common.run_process([args.cribble, "reshard", "--input", source, "--subset", subset, "--output", out / "resharded", "--shard-size", 10000,
-                                       "--threads", args.threads, "--json"], args.threads)
+        def ours(folder, *more):
+            settle(folder)
+            return common.run_process([args.cribble, "reshard", "--input", source, "--subset", subset, "--output", folder, "--shard-size", 10000,
+                                       "--threads", args.threads, "--json", *more], args.threads)
 
-        results = common.alternate(args.rounds, common.sides_of(args, "resharder.py", reference, ours))
+        def copied(command):
+            settle(out / "copied")
+            (out / "copied").mkdir()
+            return common.run_process([*command, *tars(out / "kept"), out / "copied"], args.threads)
+
+        sides = common.sides_of(args, "resharder.py", reference, lambda _: ours(out / "resharded"))
+        if "cribble" in sides:
+            ours(out / "kept")  # what cp copies; our first run, not counted
+            sync = ["sh", "-c", 'cp "$@" && for last; do :; done && sync "$last"/*', "cp, synced"]
+            sides = {"resharder.py": reference, "cp": lambda _: copied(["cp"]), "cp, synced": lambda _: copied(sync),
+                     "cribble, plan only": lambda _: ours(out / "planned", "--dry-run"), **sides}
+        results = common.alternate(args.rounds, sides)
     requested = len(np.load(subset))
     found = {"resharder.py": {"requested": requested, **written(out / "resharded_peer")}}
     if "cribble" in results:
         found["cribble"] = {"requested": requested, **written(out / "resharded")}
+        pairs = list(itertools.zip_longest(tars(out / "kept"), tars(out / "resharded")))
+        same = all(one and other and filecmp.cmp(one, other, shallow=False) for one, other in pairs)
+        seconds = {name: statistics.median(run["seconds"] for run in runs) for name, runs in results.items()}
+        writing = seconds["cribble"] - seconds["cribble, plan only"]
+        copied_bytes = sum(path.stat().st_size for path in tars(out / "copied"))
+        for name in ("cp", "cp, synced"):
+            found[name] = {"bytes": copied_bytes, "same_bytes_in_every_round": same, "as_part_of_our_writing": round(seconds[name] / writing, 3)}
     total = args.shards * args.per_shard
     common.report(f"reshard {requested} of {total} samples in {args.shards} tars", args, results, total, "input samples", found, ["numpy", "pysimdjson"])
 

@@ -5,6 +5,7 @@ use std::{
     ffi::OsString,
     fs::{File, OpenOptions},
     io::{self, Write},
+    num::NonZeroU64,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
@@ -21,6 +22,9 @@ const FOREIGN_AGE: Duration = Duration::from_secs(3600);
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Shorter ranges are cheaper to read into the buffer than to copy with a system call of their own.
 const KERNEL_COPY_BYTES: u64 = 128 * 1024;
+
+/// The disk is told to begin once so many bytes are appended.
+const HURRY_BYTES: u64 = 8 << 20;
 
 /// The moments at which a killed process leaves different files behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,6 +66,8 @@ pub struct AtomicFile {
     file: File,
     buffer: Vec<u8>,
     appended: u64,
+    /// Up to here the disk was told to begin.
+    hurried: u64,
     committed: bool,
 }
 
@@ -77,7 +83,15 @@ impl AtomicFile {
             .create_new(true)
             .open(&temp_path)
             .map_err(|e| IoError::write(&final_path, "create", None, e))?;
-        Ok(Self { final_path, temp_path, file, buffer: Vec::new(), appended: 0, committed: false })
+        Ok(Self {
+            final_path,
+            temp_path,
+            file,
+            buffer: Vec::new(),
+            appended: 0,
+            hurried: 0,
+            committed: false,
+        })
     }
 
     /// The name that the file will have.
@@ -171,7 +185,19 @@ impl AtomicFile {
             self.appended += self.buffer.len() as u64;
             self.buffer.clear();
         }
+        self.hurry();
         Ok(())
+    }
+
+    /// Has the disk begin with what is appended, so that the sync at the end finds little left to wait for. On Linux this advice starts the
+    /// writing and drops no page that is not written yet; elsewhere it may do nothing. So its outcome does not matter.
+    fn hurry(&mut self) {
+        if let Some(length) =
+            NonZeroU64::new(self.appended - self.hurried).filter(|length| length.get() >= HURRY_BYTES)
+        {
+            let _ = rustix::fs::fadvise(&self.file, self.hurried, Some(length), rustix::fs::Advice::DontNeed);
+            self.hurried = self.appended;
+        }
     }
 
     /// The parquet and zip writers pass on nothing but an `io::Error`, so the path and the length go into its text.

@@ -14,6 +14,6 @@ fn density(bencher: Bencher, k: usize) {
     let limits = bounds(&sizes, target, 0.0);
     bencher.counter(ItemsCount::new(k)).bench_local(|| {
         let share = softmax(&complexity, 0.1).unwrap_or_default();
-        Quotas::solve(target, &share, &limits.lower, &limits.upper).map(|q| q.lambda).unwrap_or(f64::NAN)
+        Quotas::solve(target, &share, &limits.lower, &sizes).map(|q| q.lambda).unwrap_or(f64::NAN)
     });
 }

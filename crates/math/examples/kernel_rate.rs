@@ -136,7 +136,7 @@ fn split(target: u64, balance: f64, shares: &str, sizes: &str, out: &str) -> Out
     let read_s = began.elapsed().as_secs_f64();
     let began = Instant::now();
     let limits = bounds(&sizes, target, balance);
-    let quota = Quotas::solve(target, &share, &limits.lower, &limits.upper)?.quota;
+    let quota = Quotas::solve(target, &share, &limits.lower, &sizes)?.quota;
     let work_s = began.elapsed().as_secs_f64();
     println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"clusters\": {}}}", sizes.len());
     write(out, "<u8", &quota)

@@ -384,8 +384,8 @@ fn write_uids(path: &Path, tars: &[IndexedTar], options: &BuildOptions<'_>) -> R
         let mut reader = SampleReader::new(file, start);
         for ordinal in 0.. {
             let record = reader.offset();
-            let Some(sample) = reader.next_sample()? else { break };
-            let entry = UidEntry { uid: sample.uid, tar: number as u32, ordinal, record };
+            let Some(uid) = reader.next_uid()? else { break };
+            let entry = UidEntry { uid, tar: number as u32, ordinal, record };
             sorter.push(entry.to_bytes())?;
         }
     }

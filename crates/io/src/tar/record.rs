@@ -39,6 +39,21 @@ pub fn decode(bytes: &[u8]) -> Option<(TarSample, usize)> {
     Some((TarSample { key, uid, uid_source, members }, bytes.len() - rest.len()))
 }
 
+/// Reads only the uid of a sample and the number of bytes it took; `None` as [`decode`].
+pub fn decode_uid(bytes: &[u8]) -> Option<(Uid, usize)> {
+    let mut rest = bytes;
+    let uid = Uid::from_bytes(take(&mut rest, 16)?.try_into().ok()?);
+    UidSource::from_code(take(&mut rest, 1)?[0])?;
+    get_bytes(&mut rest)?;
+    for _ in 0..get(&mut rest)? {
+        get_bytes(&mut rest)?;
+        for _ in 0..3 {
+            get(&mut rest)?;
+        }
+    }
+    Some((uid, bytes.len() - rest.len()))
+}
+
 /// Samples of a whole tar, packed: about sixty bytes each in memory, taken out in their order.
 #[derive(Debug, Default)]
 pub struct Packed {
@@ -129,16 +144,18 @@ mod tests {
             let length = bytes.len();
             bytes.extend_from_slice(b"more");
             prop_assert_eq!(decode(&bytes), Some((sample.clone(), length)));
+            prop_assert_eq!(decode_uid(&bytes), Some((sample.uid, length)));
             let packed: Packed = [sample.clone(), sample.clone()].into_iter().collect();
             prop_assert_eq!(packed.collect::<Vec<_>>(), [sample.clone(), sample]);
             for cut in 0..length {
                 prop_assert_eq!(decode(&bytes[..cut]), None);
+                prop_assert_eq!(decode_uid(&bytes[..cut]), None);
             }
         }
 
         #[test]
         fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode(&bytes);
+            prop_assert_eq!(decode(&bytes).map(|(sample, length)| (sample.uid, length)), decode_uid(&bytes));
         }
     }
 }

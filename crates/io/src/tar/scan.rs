@@ -17,14 +17,14 @@ const LOOK_BEHIND_END: u64 = 64 * 1024;
 /// Json beyond this many bytes is not searched for a uid.
 const LONGEST_JSON: u64 = 16 << 20;
 
-/// Indexes one tar. `source` is its file name (it goes into hashed uids); `read_ahead` is the size of one read in bytes (8 KiB suits local
-/// disks: the small members after an image come with one read). Memory grows with the members of this tar, not with its bytes.
+/// Indexes one tar. `source` is its file name (it goes into hashed uids); `read_ahead` is the most that one read takes in bytes (8 KiB suits local
+/// disks: the small members after an image come with one read, and few of them need all of it). Memory grows with the members of this tar, not with its bytes.
 ///
 /// Neighbouring members with the same key form a sample; a repeated extension begins another sample of the same key, so that nothing is
 /// lost where two tars were joined. The only errors are failed reads.
 pub fn scan(file: &dyn ReadAt, source: &str, read_ahead: usize) -> io::Result<TarIndex> {
     let mut walk = Walk {
-        window: Window { file, start: 0, bytes: Vec::new(), read_ahead: read_ahead.max(BLOCK as usize) },
+        window: Window::new(file, read_ahead.max(BLOCK as usize)),
         source,
         index: TarIndex::default(),
         open: None,
@@ -33,28 +33,49 @@ pub fn scan(file: &dyn ReadAt, source: &str, read_ahead: usize) -> io::Result<Ta
     walk.finish(fault)
 }
 
-/// A piece of the file in memory, so that neighbouring small reads cost one system call.
+/// A piece of the file in memory, so that neighbouring small reads cost one system call. How much is wanted behind a jump (the small
+/// members between two images) is much the same all through a tar: it is learned, and what lies behind it is not copied in vain.
 struct Window<'a> {
     file: &'a dyn ReadAt,
     start: u64,
     bytes: Vec<u8>,
+    /// Bytes of `bytes` that were asked for.
+    used: usize,
+    /// Bytes of the next read; at most `read_ahead`.
+    next: usize,
     read_ahead: usize,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    fn new(file: &'a dyn ReadAt, read_ahead: usize) -> Self {
+        Self { file, start: 0, bytes: Vec::new(), used: 0, next: read_ahead, read_ahead }
+    }
+
     /// `length` bytes at `offset`, which must lie inside the file.
     fn get(&mut self, offset: u64, length: usize) -> io::Result<&[u8]> {
         let end = offset + length as u64;
-        if offset < self.start || end > self.start + self.bytes.len() as u64 {
-            let wanted = (self.file.len() - offset).min(length.max(self.read_ahead) as u64) as usize;
+        let held = self.start + self.bytes.len() as u64;
+        if offset < self.start || end > held {
+            // A read that goes on where the last one ended was too short. Behind a jump a block more than the last one turned out to need,
+            // since members differ, and no more than a block less than before.
+            let (goes_on, block) = ((self.start..=held).contains(&offset), BLOCK as usize);
+            let learned = if goes_on {
+                2 * self.next
+            } else {
+                (self.used + block).max(self.next.saturating_sub(block))
+            };
+            self.next = learned.next_multiple_of(block).min(self.read_ahead);
+            let wanted = (self.file.len() - offset).min(length.max(self.next) as u64) as usize;
             self.bytes.resize(wanted, 0);
             self.start = offset;
             if let Err(error) = self.file.read_at(offset, &mut self.bytes) {
                 self.bytes.clear();
                 return Err(error);
             }
+            self.used = 0;
         }
         let at = (offset - self.start) as usize;
+        self.used = self.used.max(at + length);
         Ok(&self.bytes[at..at + length])
     }
 

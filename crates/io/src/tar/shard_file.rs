@@ -2,6 +2,7 @@
 //! [`super::record`]s in the order of the tar. It is believed only while the tar has the length and modification time that it had.
 use super::{Fault, Skipped, TarIndex, TarSample, UidCounts, record};
 use crate::{AtomicFile, IoError, Result, SourceFile};
+use cribble_core::Uid;
 use serde::{Deserialize, Serialize};
 use std::{io::Write, path::Path};
 
@@ -101,11 +102,20 @@ impl SampleReader {
 
     /// The next sample, `None` after the last one.
     pub fn next_sample(&mut self) -> Result<Option<TarSample>> {
+        self.next(record::decode)
+    }
+
+    /// Passes over the next sample; its uid, `None` after the last one.
+    pub fn next_uid(&mut self) -> Result<Option<Uid>> {
+        self.next(record::decode_uid)
+    }
+
+    fn next<T>(&mut self, decode: impl Fn(&[u8]) -> Option<(T, usize)>) -> Result<Option<T>> {
         let mut wanted = PIECE;
         loop {
-            if let Some((sample, length)) = record::decode(&self.bytes[self.at..]) {
+            if let Some((found, length)) = decode(&self.bytes[self.at..]) {
                 self.at += length;
-                return Ok(Some(sample));
+                return Ok(Some(found));
             }
             let here = self.offset();
             let there = self.file.len().saturating_sub(here);

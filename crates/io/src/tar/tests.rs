@@ -1,7 +1,11 @@
 //! Tars of every dialect, whole and cut at every block, against what was put into them.
 use super::{write::END_MARK, *};
 use crate::{Location, ReadAt, storage::LocalStorage};
-use std::{io, path::Path};
+use std::{
+    io,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 struct Memory(Vec<u8>);
 
@@ -32,6 +36,38 @@ fn put(tar: &mut Vec<u8>, name: &str, data: &[u8]) {
 
 fn json(uid: u128) -> Vec<u8> {
     format!("{{\"key\": \"k\", \"uid\": \"{uid:032x}\"}}").into_bytes()
+}
+
+/// Counts reads and their bytes.
+struct Counted(Memory, AtomicUsize, AtomicUsize);
+
+impl ReadAt for Counted {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.2.fetch_add(buf.len(), Ordering::Relaxed);
+        self.0.read_at(offset, buf)
+    }
+}
+
+#[test]
+fn what_is_read_between_images_is_learned() {
+    let samples = 300;
+    let mut tar = Vec::new();
+    for i in 0..samples {
+        put(&mut tar, &format!("{i:09}.jpg"), &vec![1; 15_000 + i * 7919 % 9000]);
+        put(&mut tar, &format!("{i:09}.json"), &[&json(i as u128)[..], &vec![b' '; i * 31 % 700]].concat());
+        put(&mut tar, &format!("{i:09}.txt"), b"a caption");
+    }
+    let tar = Counted(Memory(closed(tar)), AtomicUsize::new(0), AtomicUsize::new(0));
+    let index = scan(&tar, "t.tar", 8192).unwrap();
+    assert_eq!((index.samples.len(), index.fault), (samples, None));
+    let (reads, bytes) = (tar.1.into_inner(), tar.2.into_inner());
+    assert!(reads < samples * 11 / 10, "{reads} reads");
+    // At most five blocks and a json of two are needed each.
+    assert!(bytes < samples * 4096, "{bytes} bytes");
 }
 
 /// Three samples, members in changing order; the image of number `i` has `300 * i` bytes.

@@ -2,13 +2,15 @@
 //!
 //! The decision to question: no iterative solver. The quadratic program of density-based pruning is a projection onto a box and a plane, whose
 //! solution is `clip(N·P + λ, lower, upper)` for the one λ that makes the sum right. The sum is piecewise linear in λ with a
-//! break where a cluster meets a bound; sorting the breaks and one linear equation give λ in O(k log k).
+//! break where a cluster meets a bound, so Newton's method ends at λ itself after a few passes over the clusters.
 mod rounding;
+mod shift;
 #[cfg(test)]
 mod tests;
 mod water;
 
-use rounding::round_to;
+use rounding::Rounding;
+use shift::Wishes;
 pub use water::proportional;
 
 /// Quotas cannot be given.
@@ -68,7 +70,7 @@ pub struct Quotas {
 impl Quotas {
     /// Splits `target` samples among clusters as near to `target · share` as the bounds allow (least squares): minimises
     /// `Σ (x_j − target·share_j)²` subject to `Σ x_j = target` and `lower_j ≤ x_j ≤ upper_j`, then rounds to whole samples by largest remainder
-    /// inside the bounds, ties to the lower index. Shares normally add up to 1 but need not. O(k log k).
+    /// inside the bounds, ties to the lower index. Shares normally add up to 1 but need not. O(k) for all input but the contrived.
     ///
     /// Errors: lists of different lengths, a share that is NaN, infinite or negative, a lower bound above its upper bound, and a target
     /// outside [Σ lower, Σ upper]. No cluster and target 0: no quota.
@@ -86,62 +88,25 @@ impl Quotas {
         if u128::from(target) < least || u128::from(target) > most {
             return Err(QuotaError::Infeasible { target, lower: least, upper: most });
         }
-        let wish: Vec<f64> = share.iter().map(|s| s * target as f64).collect();
-        let lambda = shift(target, &wish, lower, upper);
-        let ideal: Vec<f64> = wish.iter().map(|w| w + lambda).collect();
-        Ok(Self { quota: round_to(target, &ideal, lower, upper), lambda })
+        let wishes = Wishes { target: target as f64, share, lower, upper };
+        let lambda = wishes.shift();
+        let rounding = Rounding { target, share, scale: target as f64, shift: lambda, lower, upper };
+        Ok(Self { quota: rounding.round(), lambda })
     }
 }
 
 fn total(values: &[u64]) -> u128 {
-    values.iter().map(|&v| u128::from(v)).sum()
+    // Halves: no carry between the lanes, and room for 2^32 clusters.
+    let halves = |(low, high): (u64, u64), &value: &u64| (low + (value & 0xffff_ffff), high + (value >> 32));
+    let (low, high) = values.iter().fold((0, 0), halves);
+    u128::from(low) + (u128::from(high) << 32)
 }
 
-/// The λ for which `Σ clip(wish + λ, lower, upper) = target`, for a feasible target. 0 where no shift is needed.
-fn shift(target: u64, wish: &[f64], lower: &[u64], upper: &[u64]) -> f64 {
-    let target = target as f64;
-    let sum = |lambda: f64| -> f64 {
-        let clipped = wish.iter().zip(lower.iter().zip(upper));
-        clipped.map(|(w, (&low, &high))| (w + lambda).clamp(low as f64, high as f64)).sum()
-    };
-    if sum(0.0) == target {
-        return 0.0;
-    }
-    let mut breaks: Vec<f64> = Vec::with_capacity(2 * wish.len());
-    for (j, w) in wish.iter().enumerate() {
-        breaks.push(lower[j] as f64 - w);
-        breaks.push(upper[j] as f64 - w);
-    }
-    breaks.sort_unstable_by(f64::total_cmp);
-    let Some(&last) = breaks.last() else { return 0.0 };
-    // Between two neighbouring breaks the same clusters are at a bound, so the sum is linear there.
-    let reached = breaks.partition_point(|&lambda| sum(lambda) < target);
-    let right = breaks.get(reached).copied().unwrap_or(last);
-    let left = if reached == 0 { right } else { breaks[reached - 1] };
-    let middle = left + (right - left) / 2.0;
-    let (mut fixed, mut free_wish, mut free) = (0.0f64, 0.0f64, 0u64);
-    for (w, (&low, &high)) in wish.iter().zip(lower.iter().zip(upper)) {
-        let (low, high) = (low as f64, high as f64);
-        let x = w + middle;
-        if x <= low {
-            fixed += low;
-        } else if x >= high {
-            fixed += high;
-        } else {
-            free_wish += w;
-            free += 1;
-        }
-    }
-    if free == 0 { right } else { ((target - fixed - free_wish) / free as f64).clamp(left, right) }
-}
-
-/// The bounds of the quotas of clusters, see [`bounds`].
+/// The lower bounds of the quotas of clusters, see [`bounds`]; the sizes are the upper bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// At least so many samples of each cluster.
     pub lower: Vec<u64>,
-    /// At most so many: the sizes.
-    pub upper: Vec<u64>,
     /// The common floor `m` that was used.
     pub floor: u64,
     /// Whether the floor had to be lowered below the rule's, because the target cannot pay for it.
@@ -178,5 +143,5 @@ pub fn bounds(sizes: &[u64], target: u64, balance: f64) -> Bounds {
     if !relaxed {
         floor = rule;
     }
-    Bounds { lower: lower_with(floor).collect(), upper: sizes.to_vec(), floor, relaxed }
+    Bounds { lower: lower_with(floor).collect(), floor, relaxed }
 }

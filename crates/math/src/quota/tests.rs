@@ -1,20 +1,22 @@
-//! Quotas against the golden cases, every way to split a few samples, and the optimality conditions of the quadratic program.
-use super::*;
+//! Quotas against the golden cases, every way to split a few samples, slower twins, and the optimality conditions of the quadratic program.
+use super::{shift::Wishes, *};
 use proptest::prelude::*;
 
 #[test]
 fn golden_cases_of_the_reference() {
     let share = crate::density::softmax(&[0.2, 0.3, 0.4], 0.1).unwrap();
-    let limits = bounds(&[10, 100, 1000], 500, 0.0);
+    let sizes = [10, 100, 1000];
+    let limits = bounds(&sizes, 500, 0.0);
     assert_eq!((&limits.lower[..], limits.floor, limits.relaxed), (&[1, 1, 1][..], 1, false));
-    let found = Quotas::solve(500, &share, &limits.lower, &limits.upper).unwrap();
+    let found = Quotas::solve(500, &share, &limits.lower, &sizes).unwrap();
     assert_eq!(found.quota, [10, 100, 390]);
     assert!((found.lambda - 57.38).abs() < 0.005, "{}", found.lambda);
 
     let share = crate::density::softmax(&[0.05, 0.3, 0.5], 0.1).unwrap();
-    let limits = bounds(&[50, 60, 400], 300, 0.5);
+    let sizes = [50, 60, 400];
+    let limits = bounds(&sizes, 300, 0.5);
     assert_eq!((&limits.lower[..], limits.floor), (&[49, 50, 50][..], 50));
-    let found = Quotas::solve(300, &share, &limits.lower, &limits.upper).unwrap();
+    let found = Quotas::solve(300, &share, &limits.lower, &sizes).unwrap();
     assert_eq!(found.quota, [49, 50, 201]);
     assert!((found.lambda + 60.68).abs() < 0.005, "{}", found.lambda);
 }
@@ -55,6 +57,64 @@ fn split(clusters: &[(f64, u64, u64)]) -> (Vec<f64>, Vec<u64>, Vec<u64>) {
     (share, clusters.iter().map(|c| c.1.min(c.2)).collect(), clusters.iter().map(|c| c.1.max(c.2)).collect())
 }
 
+/// Ties, shares of zero, bounds that leave no choice, shares and sizes of every magnitude, one cluster, hundreds.
+fn contrived() -> impl Strategy<Value = Vec<(f64, u64, u64)>> {
+    let share = prop_oneof![
+        Just(0.0),
+        Just(1.0),
+        prop::sample::select(vec![0.5, 0.25, 1.0 / 3.0]),
+        (0i32..60).prop_map(|j| 2f64.powi(-j)),
+    ];
+    let bound = prop_oneof![Just(0u64), Just(1), Just(7), 0u64..20, (0u32..30).prop_map(|j| 1 << j)];
+    let cluster = (share, bound.clone(), bound, any::<bool>());
+    let settled =
+        |(share, low, high, fixed): (f64, u64, u64, bool)| (share, if fixed { high } else { low }, high);
+    prop::collection::vec(cluster.prop_map(settled), 1..300)
+}
+
+/// The sum, the bounds, that no sample moved from one cluster to another lowers the sum of squares, and that of clusters of equal share the
+/// first has the most, where bounds leave the choice.
+fn check_optimal(target: u64, share: &[f64], lower: &[u64], upper: &[u64], quota: &[u64]) {
+    assert_eq!(quota.iter().sum::<u64>(), target);
+    let (mut cheapest, mut dearest) = (f64::INFINITY, f64::NEG_INFINITY);
+    for j in 0..share.len() {
+        assert!(lower[j] <= quota[j] && quota[j] <= upper[j]);
+        let above = quota[j] as f64 - share[j] * target as f64;
+        if quota[j] < upper[j] {
+            cheapest = cheapest.min(above + 1.0);
+        }
+        if quota[j] > lower[j] {
+            dearest = dearest.max(above);
+        }
+        for i in (0..j).filter(|&i| share[i] == share[j] && quota[i] < upper[i] && quota[j] > lower[j]) {
+            assert!(quota[i] >= quota[j], "cluster {i} had room before {j}");
+        }
+    }
+    assert!(cheapest >= dearest - 1e-6 * (1.0 + target as f64 * 1e-7), "{cheapest} < {dearest}");
+}
+
+/// Rounding by a sorted order and one sample at a time.
+fn one_by_one(target: u64, ideal: &[f64], lower: &[u64], upper: &[u64]) -> Vec<u64> {
+    let inside: Vec<f64> =
+        (0..ideal.len()).map(|j| ideal[j].clamp(lower[j] as f64, upper[j] as f64)).collect();
+    let mut quota: Vec<u64> = inside.iter().map(|x| x.floor() as u64).collect();
+    let mut order: Vec<usize> = (0..ideal.len()).collect();
+    order.sort_by(|&a, &b| inside[b].fract().total_cmp(&inside[a].fract()).then(a.cmp(&b)));
+    while quota.iter().sum::<u64>() != target {
+        let give = quota.iter().sum::<u64>() < target;
+        let mut missing = quota.iter().sum::<u64>().abs_diff(target);
+        for i in 0..order.len() {
+            let j = order[if give { i } else { order.len() - 1 - i }];
+            if missing > 0 && give && quota[j] < upper[j] {
+                (quota[j], missing) = (quota[j] + 1, missing - 1);
+            } else if missing > 0 && !give && quota[j] > lower[j] {
+                (quota[j], missing) = (quota[j] - 1, missing - 1);
+            }
+        }
+    }
+    quota
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -90,6 +150,40 @@ proptest! {
     }
 
     #[test]
+    fn contrived_clusters_are_split_as_the_slower_twins_do(clusters in contrived(), at in 0.0f64..=1.0) {
+        let (share, lower, upper) = split(&clusters);
+        let (least, most) = (total(&lower) as u64, total(&upper) as u64);
+        let target = least + ((most - least) as f64 * at) as u64;
+        let found = Quotas::solve(target, &share, &lower, &upper).unwrap();
+        check_optimal(target, &share, &lower, &upper, &found.quota);
+        let wish: Vec<f64> = share.iter().map(|s| s * target as f64).collect();
+        let sorted = Wishes { target: target as f64, share: &share, lower: &lower, upper: &upper }.by_sorting();
+        for other in [sorted, halving(target, &wish, &lower, &upper)] {
+            for j in 0..share.len() {
+                let clip = |lambda: f64| (wish[j] + lambda).clamp(lower[j] as f64, upper[j] as f64);
+                prop_assert!((clip(other) - clip(found.lambda)).abs() < 1e-3, "{other} {}", found.lambda);
+            }
+        }
+        for beyond in least.checked_sub(1).into_iter().chain([most + 1]) {
+            let infeasible = QuotaError::Infeasible { target: beyond, lower: least.into(), upper: most.into() };
+            prop_assert_eq!(Quotas::solve(beyond, &share, &lower, &upper), Err(infeasible));
+        }
+    }
+
+    #[test]
+    fn rounding_hands_out_one_by_one(clusters in contrived(), at in 0.0f64..=1.0, off in -3.0f64..=3.0) {
+        let (share, lower, upper) = split(&clusters);
+        let (least, most) = (total(&lower) as u64, total(&upper) as u64);
+        let target = least + ((most - least) as f64 * at) as u64;
+        // Amounts that do not add up to the target: up to three rounds must be given, or taken back.
+        let lambda = Wishes { target: target as f64, share: &share, lower: &lower, upper: &upper }.by_sorting();
+        let ideal: Vec<f64> = share.iter().map(|s| s * target as f64 + lambda + off).collect();
+        let (lower, upper) = (&lower[..], &upper[..]);
+        let rounding = Rounding { target, share: &ideal, scale: 1.0, shift: 0.0, lower, upper };
+        prop_assert_eq!(rounding.round(), one_by_one(target, &ideal, lower, upper));
+    }
+
+    #[test]
     fn bounds_are_feasible_for_every_fraction(
         sizes in prop::collection::vec(0u64..50, 0..30), fraction in 0.0f64..=1.0, balance in prop::sample::select(vec![0.0, 0.3, 0.5, 1.0, 7.0]),
     ) {
@@ -97,7 +191,7 @@ proptest! {
         let target = (all as f64 * fraction) as u64;
         let limits = bounds(&sizes, target, balance);
         let share = vec![1.0 / sizes.len().max(1) as f64; sizes.len()];
-        let found = Quotas::solve(target, &share, &limits.lower, &limits.upper).unwrap();
+        let found = Quotas::solve(target, &share, &limits.lower, &sizes).unwrap();
         prop_assert_eq!(found.quota.iter().sum::<u64>(), target);
         let rule = if balance > 0.0 && !sizes.is_empty() { (target as f64 / sizes.len() as f64 * balance) as u64 } else { 1 };
         let with = |m: u64| sizes.iter().map(|s| m.min(s.saturating_sub(1))).sum::<u64>();
@@ -135,7 +229,7 @@ fn all_and_nothing() {
     let sizes = [5, 0, 1, 9];
     for target in [0, 1, 2, 14, 15] {
         let limits = bounds(&sizes, target, 0.5);
-        let found = Quotas::solve(target, &[0.25; 4], &limits.lower, &limits.upper).unwrap();
+        let found = Quotas::solve(target, &[0.25; 4], &limits.lower, &sizes).unwrap();
         assert_eq!(found.quota.iter().sum::<u64>(), target);
         assert_eq!(found.quota[1], 0);
     }

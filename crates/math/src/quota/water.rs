@@ -1,5 +1,5 @@
 //! Shares in proportion to weights, under upper bounds: what a full cluster cannot take flows to the others, in proportion again.
-use super::{QuotaError, rounding::round_to, total};
+use super::{QuotaError, rounding::Rounding, total};
 
 /// Splits `target` samples among clusters in proportion to their weights: `x_j = min(upper_j, t · weight_j)` with the one level `t` that makes
 /// the sum right, rounded by largest remainder, ties to the lower index; Σ = target exactly. Equal weights give the same number to
@@ -23,7 +23,10 @@ pub fn proportional(target: u64, weights: &[f64], upper: &[u64]) -> Result<Vec<u
     if weighted >= u128::from(target) {
         fill(target as f64, weights, upper, &mut ideal);
         let reach: Vec<u64> = upper.iter().zip(weights).map(|(&u, &w)| if w > 0.0 { u } else { 0 }).collect();
-        return Ok(round_to(target, &ideal, &vec![0; upper.len()], &reach));
+        let lower = vec![0; upper.len()];
+        return Ok(
+            Rounding { target, share: &ideal, scale: 1.0, shift: 0.0, lower: &lower, upper: &reach }.round()
+        );
     }
     // All weighted clusters are full; the rest goes to the others, equally.
     let lower: Vec<u64> = upper.iter().zip(weights).map(|(&u, &w)| if w > 0.0 { u } else { 0 }).collect();
@@ -32,29 +35,26 @@ pub fn proportional(target: u64, weights: &[f64], upper: &[u64]) -> Result<Vec<u
     for (x, &l) in ideal.iter_mut().zip(&lower) {
         *x += l as f64;
     }
-    Ok(round_to(target, &ideal, &lower, upper))
+    Ok(Rounding { target, share: &ideal, scale: 1.0, shift: 0.0, lower: &lower, upper }.round())
 }
 
-/// `ideal_j = min(upper_j, t · weight_j)` with Σ = target, for a feasible target. Clusters are filled in the order in which they overflow.
+/// `ideal_j = min(upper_j, t · weight_j)` with Σ = target, for a feasible target. The level `t` of the clusters that are open only rises as
+/// others overflow, so whoever overflows once stays full: a few rounds, each over what is still open.
 fn fill(target: f64, weights: &[f64], upper: &[u64], ideal: &mut [f64]) {
-    let mut order: Vec<usize> = (0..upper.len()).filter(|&j| weights[j] > 0.0).collect();
-    let level = |j: usize| upper[j] as f64 / weights[j];
-    order.sort_unstable_by(|&a, &b| level(a).total_cmp(&level(b)).then(a.cmp(&b)));
-    // Summed from the end, so that what is left never comes out of a difference.
-    let mut weight_from = vec![0.0; order.len() + 1];
-    for (place, &j) in order.iter().enumerate().rev() {
-        weight_from[place] = weight_from[place + 1] + weights[j];
-    }
+    let mut open: Vec<usize> = (0..upper.len()).filter(|&j| weights[j] > 0.0).collect();
     let mut left = target;
-    for (place, &j) in order.iter().enumerate() {
-        let t = left / weight_from[place];
-        if t * weights[j] < upper[j] as f64 {
-            for &open in &order[place..] {
-                ideal[open] = t * weights[open];
-            }
+    loop {
+        let before = open.len();
+        let t = left / open.iter().map(|&j| weights[j]).sum::<f64>();
+        open.retain(|&j| {
+            let full = t * weights[j] >= upper[j] as f64;
+            ideal[j] = if full { upper[j] as f64 } else { t * weights[j] };
+            left -= if full { ideal[j] } else { 0.0 };
+            !full
+        });
+        if open.len() == before {
             return;
         }
-        ideal[j] = upper[j] as f64;
-        left = (left - upper[j] as f64).max(0.0);
+        left = left.max(0.0);
     }
 }

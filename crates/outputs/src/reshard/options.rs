@@ -47,7 +47,7 @@ pub struct ReshardOptions {
     pub overwrite: bool,
     /// Where the index of the input is kept (`images/` of a run), so that it serves again. Without it: in the output while at work.
     pub index: Option<PathBuf>,
-    /// Bytes of one read while indexing.
+    /// Most bytes of one read while indexing.
     pub read_ahead: usize,
 }
 

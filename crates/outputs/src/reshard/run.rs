@@ -242,10 +242,12 @@ fn write_all(
 ) -> Result<(Vec<Written>, u64)> {
     let done: Vec<Option<Written>> = plans.iter().map(|plan| output.done(plan, job.format)).collect();
     progress.begin("writing shards", plans.len() as u64, "shards");
+    // A writer waits for the disk half of its time: two of them keep a core busy. One thread stays one, with nothing at the same time.
+    let writers = if threads > 1 { 2 * threads } else { 1 };
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
+        .num_threads(writers)
         .build()
-        .map_err(|e| Error::input(format!("cannot start {threads} threads: {e}")))?;
+        .map_err(|e| Error::input(format!("cannot start {writers} threads: {e}")))?;
     let written: Vec<Result<Written>> = pool.install(|| {
         let write = |(plan, done): (&ShardPlan, &Option<Written>)| {
             let written = match done {

@@ -67,7 +67,7 @@ impl Solved {
             }
         };
         let bounds = quota::bounds(sizes, target, options.balance);
-        let solved = quota::Quotas::solve(target, &share, &bounds.lower, &bounds.upper).map_err(wrong)?;
+        let solved = quota::Quotas::solve(target, &share, &bounds.lower, sizes).map_err(wrong)?;
         Ok(Self {
             share,
             lower: bounds.lower,
