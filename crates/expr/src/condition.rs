@@ -119,9 +119,7 @@ fn translate(node: &Node, negated: bool, scope: &Scope<'_>) -> Result<Condition,
                     part(Comparison::GreaterOrEqual, low)?,
                     part(Comparison::LessOrEqual, high)?,
                 ]),
-                true => {
-                    Condition::Any(vec![part(Comparison::Less, low)?, part(Comparison::Greater, high)?])
-                }
+                true => Condition::Any(vec![part(Comparison::Less, low)?, part(Comparison::Greater, high)?]),
             })
         }
         _ => Err(beyond(node)),
@@ -138,7 +136,8 @@ fn beyond(node: &Node) -> ExprError {
 fn name(node: &Node, scope: &Scope<'_>) -> Result<String, ExprError> {
     match &node.kind {
         Kind::Column { name, .. } => {
-            let index = resolve(scope.schema, name).map_err(|kind| ExprError::from(kind).at(node.position))?;
+            let index =
+                resolve(scope.schema, name).map_err(|kind| ExprError::from(kind).at(node.position))?;
             Ok(scope.schema.field(index).name().clone())
         }
         _ => Err(beyond(node)),
@@ -222,7 +221,8 @@ mod tests {
 
     #[test]
     fn what_other_engines_lack_is_named_with_its_place() {
-        for text in ["cluster + 1 > 2", "length(language) > 3", "language LIKE 'e%'", "cluster > clip_score"] {
+        for text in ["cluster + 1 > 2", "length(language) > 3", "language LIKE 'e%'", "cluster > clip_score"]
+        {
             let error = condition(text).unwrap_err();
             assert!(error.to_string().contains("condition for a database"), "{error}");
             assert!(error.position().is_some() && error.hint().unwrap().contains("IS NULL"));
