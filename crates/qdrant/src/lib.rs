@@ -21,6 +21,9 @@ mod server;
 mod server_store;
 mod store;
 mod subset;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 mod vectors;
 
 pub use duplicates::{DuplicateOptions, DuplicateReport, Pair, duplicates};
