@@ -92,7 +92,7 @@ impl VectorSpace {
                 "shard {}: '{}' is [{rows}, {dim}], expected [{}, {}]",
                 info.name, self.name, info.rows, self.dim
             ))
-            .with_hint("`cribble check` lists the shards whose arrays do not fit; an embedding of the run is made again by running its recipe"));
+            .with_hint("`cribble check` lists the shards whose arrays do not fit; an embedding of the run itself is made again by a run with a new --out"));
         }
         Ok(SpaceReader { reader, dim: self.dim })
     }
@@ -116,7 +116,7 @@ impl SpaceReader {
 
 fn read_identity(folder: &std::path::Path) -> Result<Identity> {
     let path = folder.join("model.json");
-    let again = "run the recipe again with the same --out: the embedding is made again";
+    let again = "the embedding is not whole: restore the file, or run the recipe again with a new --out";
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Error::input(format!("{}: {error}", path.display())).with_hint(again))?;
     serde_json::from_str(&text)

@@ -70,19 +70,19 @@ impl Target {
         let mut outcome = Outcome::default();
         let mut points = Vec::new();
         for sample in batch {
-            match known.get(&sample.uid) {
-                Some(there) if there.run.as_deref() != Some(&self.run) && !self.take_over => {
+            if let Some(there) = known.get(&sample.uid) {
+                let is_own = there.run.as_deref() == Some(&self.run);
+                if is_own && there.content.as_deref() == Some(&sample.content) {
+                    outcome.unchanged += 1;
+                    continue;
+                }
+                if !is_own && !self.take_over {
                     outcome.foreign += 1;
                     let name = there.run.clone().filter(|name| !outcome.foreign_runs.contains(name));
                     outcome.foreign_runs.extend(name);
                     continue;
                 }
-                Some(there) if there.content.as_deref() == Some(&sample.content) => {
-                    outcome.unchanged += 1;
-                    continue;
-                }
-                Some(_) => outcome.replaced += 1,
-                None => {}
+                outcome.replaced += 1;
             }
             outcome.sent += 1;
             points.push(sample.point);

@@ -6,8 +6,8 @@ use qdrant_client::qdrant as proto;
 use qdrant_client::qdrant::{
     Distance, Filter, PointId, QueryPoints, ScoredPoint, Value, VectorParams, WithPayloadSelector,
     create_vector_name_request::VectorConfig, point_id::PointIdOptions, points_selector::PointsSelectorOneOf,
-    query::Variant, vector, vector_input, vectors::VectorsOptions, vectors_config::Config,
-    with_payload_selector::SelectorOptions,
+    query::Variant, vector, vector_input, vector_output, vectors::VectorsOptions, vectors_config::Config,
+    vectors_output, with_payload_selector::SelectorOptions, with_vectors_selector,
 };
 use tonic::Status;
 
@@ -85,6 +85,8 @@ pub struct Data {
     pub collections: BTreeMap<String, Collection>,
     /// Whether named vectors can be added to a collection.
     pub adds_vectors: bool,
+    /// Once: the first point of a collection vanishes just before it is counted.
+    pub vanish: bool,
 }
 
 type Answer<T> = Result<T, Status>;
@@ -112,6 +114,20 @@ fn chosen(payload: &HashMap<String, Value>, asked: Option<&WithPayloadSelector>)
             .collect(),
         _ => HashMap::new(),
     }
+}
+
+/// The vectors of a point, where they are asked for.
+fn shown(point: &Point, asked: Option<&proto::WithVectorsSelector>) -> Option<proto::VectorsOutput> {
+    let asked = asked.and_then(|asked| asked.selector_options.as_ref());
+    if asked != Some(&with_vectors_selector::SelectorOptions::Enable(true)) {
+        return None;
+    }
+    let vectors = point.vectors.iter().map(|(name, values)| {
+        let dense = vector_output::Vector::Dense(proto::DenseVector { data: values.clone() });
+        (name.clone(), proto::VectorOutput { vector: Some(dense), ..Default::default() })
+    });
+    let named = proto::NamedVectorsOutput { vectors: vectors.collect() };
+    Some(proto::VectorsOutput { vectors_options: Some(vectors_output::VectorsOptions::Vectors(named)) })
 }
 
 impl Data {
@@ -276,6 +292,7 @@ impl Data {
         let page = found.into_iter().take(limit).map(|(id, point)| proto::RetrievedPoint {
             id: Some(id.proto()),
             payload: chosen(&point.payload, asked.with_payload.as_ref()),
+            vectors: shown(point, asked.with_vectors.as_ref()),
             ..Default::default()
         });
         Ok(proto::ScrollResponse { next_page_offset, result: page.collect(), ..Default::default() })
@@ -284,6 +301,9 @@ impl Data {
     pub fn count(&mut self, asked: proto::CountPoints) -> Answer<proto::CountResponse> {
         if asked.exact != Some(true) {
             return Err(Status::invalid_argument("a count that is not exact"));
+        }
+        if std::mem::take(&mut self.vanish) {
+            self.collection(&asked.collection_name)?.points.pop_first();
         }
         let count = self.those(&asked.collection_name, asked.filter)?.len() as u64;
         Ok(proto::CountResponse { result: Some(proto::CountResult { count }), ..Default::default() })

@@ -20,7 +20,7 @@ use std::{
 use tokio::{net::TcpStream, sync::oneshot};
 use tonic::{codegen::tokio_stream::Stream, transport::Server};
 
-pub use data::{Collection, Data, Point};
+pub use data::{Collection, Data, Id, Point};
 
 /// What the server does with a call.
 #[derive(Debug, Clone)]
