@@ -35,7 +35,8 @@ pub(crate) fn expression_error(error: ExprError) -> Error {
     match hint {
         Some(hint) => wrapped.with_hint(hint),
         None if !listed.is_empty() => wrapped.with_hint(format!("there are: {listed}")),
-        None => wrapped,
+        None => wrapped
+            .with_hint("docs/expressions.md has the language, docs/qdrant.md what of it a server knows"),
     }
 }
 
