@@ -268,3 +268,43 @@ fn runs_that_cannot_be_pushed_are_shown_for_what_they_are() {
     assert_eq!(dry["vectors"].as_array().unwrap().len(), VECTORS.len());
     assert!(service.script().data(|data| data.collections.is_empty()));
 }
+
+#[test]
+fn thousands_of_points_go_page_by_page_and_a_sample_that_stands_there_twice_is_one_point() {
+    let place = common::Place::new();
+    common::write_array(&place, &common::vectors(10_000, 8));
+    // The last rows are samples of the beginning again, with other vectors.
+    let ids: String =
+        (0..10_000).map(|row| format!("{:032x}\n", if row < 9_900 { row } else { row - 9_900 })).collect();
+    place.write("ids.txt", ids);
+    let make = |condition: &str, out: &str| {
+        place.run(&["filter", "vectors.npy", "--ids", "ids.txt", "--where", condition, "--out", out, "-q"], 0)
+    };
+    make("true", "run");
+    make("uid < '00000000000000000000000000001000'", "part");
+    for service in services("pages") {
+        let words = service.words();
+        let push = |run: &str, more: &[&str], code: i32| {
+            place.json(&[&["qdrant", "push", run, "--name", "run"], &words[..], more].concat(), code)["push"]
+                .clone()
+        };
+        let all = push("run", &[], 0);
+        assert_eq!(
+            (&all["samples"], &all["repeated"], &all["points"]),
+            (&json!(9900), &json!(100), &json!(9900))
+        );
+        // Of the rows of a sample the first counts, in every push.
+        let again = push("run", &["--batch", "1000"], 0);
+        assert_eq!((&again["sent"], &again["unchanged"]), (&json!(0), &json!(9900)));
+        let part = push("part", &["--kept", "--remove-gone"], 0);
+        assert_eq!(
+            (&part["samples"], &part["points"], &part["removed"]),
+            (&json!(4096), &json!(4096), &json!(9900 - 4096))
+        );
+        let pull =
+            ["qdrant", "pull", "part", "--name", "run", "--where", "uid IS NOT NULL", "--out", "there.txt"];
+        place.run(&[&pull, &words[..]].concat(), 0);
+        let there = std::fs::read_to_string(place.path("there.txt")).unwrap();
+        assert!(there.lines().eq((0..4096).map(|row| format!("{row:032x}"))));
+    }
+}

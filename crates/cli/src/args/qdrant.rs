@@ -65,7 +65,7 @@ pub struct ServerArgs {
 /// `qdrant push`.
 #[derive(Debug, Args)]
 #[command(
-    before_long_help = "Examples:\n  cribble qdrant push runs/dbp --collection pool\n  cribble qdrant push runs/dbp --url https://q.example.org:6334 --api-key-env KEY"
+    before_long_help = "Examples:\n  cribble qdrant push runs/dbp --collection pool\n  cribble qdrant push runs/dbp --url https://q.org:6334 --api-key-env KEY"
 )]
 pub struct PushArgs {
     /// The run folder
@@ -142,7 +142,7 @@ pub struct QuestionArgs {
 /// `qdrant query`.
 #[derive(Debug, Args)]
 #[command(
-    before_long_help = "Examples:\n  cribble qdrant query runs/dbp \"a red car in snow\" --where kept\n  cribble qdrant query runs/dbp --where \"clip_score < 0.1\" --url http://localhost:6334"
+    before_long_help = "Examples:\n  cribble qdrant query runs/dbp \"a red car in snow\" --where kept\n  cribble qdrant query runs/dbp --where kept --url http://localhost:6334"
 )]
 pub struct QueryArgs {
     /// The run folder
