@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 34] = [
     &[],
     &["run"],
     &["demo"],
@@ -29,6 +29,11 @@ const COMMANDS: [&[&str]; 29] = [
     &["subset", "convert"],
     &["reshard"],
     &["export"],
+    &["qdrant"],
+    &["qdrant", "push"],
+    &["qdrant", "query"],
+    &["qdrant", "dedup"],
+    &["qdrant", "pull"],
     &["report"],
     &["decide"],
     &["why"],

@@ -64,6 +64,14 @@ impl Expression {
         self.node.to_string()
     }
 
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(crate) fn shared_text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// The columns that the expression names, as written, each once, in order of first use.
     ///
     /// A name may differ in case from the schema's: [`Bound::columns`] has the names to read.

@@ -28,6 +28,7 @@ mod bind_types;
 mod calls;
 mod cast;
 mod compare;
+mod condition;
 mod error;
 mod evaluate;
 mod expression;
@@ -43,5 +44,6 @@ mod parse;
 mod plan;
 mod types;
 
+pub use condition::{Comparison, Condition, Literal};
 pub use error::{ExprError, ExprErrorKind, Position};
 pub use expression::{Bound, Expression};

@@ -6,8 +6,10 @@ pub mod export;
 pub mod report;
 pub mod reshard;
 mod run_captions;
+mod run_rows;
 pub mod subset_algebra;
 mod values;
 
 pub use run_captions::RunCaptions;
+pub use run_rows::{RunRows, ShardRows};
 pub use values::json as json_value;

@@ -9,6 +9,7 @@ mod global;
 mod inspect;
 mod judge;
 mod language;
+mod qdrant;
 mod referee;
 mod reshard;
 mod run;
@@ -24,6 +25,9 @@ pub use global::{ColorWhen, GlobalArgs, ProgressMode};
 pub use inspect::{CheckArgs, CompletionsArgs, DoctorArgs, InitArgs, ReportArgs, WhyArgs};
 pub use judge::{DecideArgs, JudgeArgs, VerdictArg};
 pub use language::LanguageArgs;
+pub use qdrant::{
+    DedupPointsArgs, PullArgs, PushArgs, QdrantArgs, QdrantCommand, QueryArgs, QuestionArgs, ServerArgs,
+};
 pub use referee::RefereeArgs;
 pub use reshard::{Keys, ReshardArgs};
 pub use run::{RunArgs, RunningArgs, TaskArgs};
@@ -86,6 +90,8 @@ pub enum Command {
     Reshard(ReshardArgs),
     /// Write what a run holds in the form that another tool reads
     Export(ExportArgs),
+    /// Put a run into a collection of the Qdrant vector database, and ask it there
+    Qdrant(QdrantArgs),
     /// Print the funnel of a run and write its report again
     Report(ReportArgs),
     /// Record a person's word on a sample or a cluster, which overrides the run's

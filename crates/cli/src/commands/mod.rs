@@ -7,6 +7,8 @@ mod demo;
 mod doctor;
 mod export;
 mod init;
+mod qdrant;
+mod qdrant_text;
 mod report;
 mod reshard;
 mod run;
@@ -43,6 +45,7 @@ pub fn run(settings: &Settings, command: Command) -> Result<u8> {
         Command::Subset(args) => subset::run(settings, &args.command),
         Command::Reshard(args) => reshard::run(settings, &args),
         Command::Export(args) => export::run(settings, &args),
+        Command::Qdrant(args) => qdrant::run(settings, &args.command),
         Command::Report(args) => report::run(settings, &args),
         Command::Decide(args) => decide::run(settings, &args),
         Command::Why(args) => why::run(settings, &args),
@@ -72,6 +75,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::Subset(_) => "subset",
         Command::Reshard(_) => "reshard",
         Command::Export(_) => "export",
+        Command::Qdrant(_) => "qdrant",
         Command::Report(_) => "report",
         Command::Decide(_) => "decide",
         Command::Why(_) => "why",

@@ -6,7 +6,8 @@ use cribble_core::{Cancel, Error, Progress, Result};
 use cribble_io::{AtomicFile, CAPTION_NAMES, IoError, csv_field, source::Dataset};
 use cribble_pipeline::{RunFolder, StepState};
 
-use super::{FileExport, caption_column, finished, input_columns, selection};
+use super::FileExport;
+use crate::run_rows::{caption_column, finished, input_columns, selection};
 use crate::{
     columns::{StepColumn, step_columns},
     values,

@@ -1,18 +1,18 @@
 //! The rows of a run as one table: what the input calls a sample, and what the steps found out about it. One shard is in memory at a time.
-use std::{collections::BTreeSet, io::Write, path::Path, sync::Arc};
+use std::{io::Write, path::Path, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, BooleanArray, RecordBatch, StringArray},
     compute::filter_record_batch,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
-use cribble_core::{Cancel, Error, Progress, Result, StepOptions, Uid};
+use cribble_core::{Cancel, Error, Progress, Result, Uid};
 use cribble_io::{AtomicFile, IoError, TableWriter, source::Dataset};
 use cribble_pipeline::{RunFolder, Selection};
 use serde_json::Map;
 
-use super::{FileExport, caption_column, finished, input_columns, selection};
-use crate::{columns::step_columns, values};
+use super::FileExport;
+use crate::{RunRows, ShardRows, values};
 
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,14 +21,6 @@ pub enum RowFormat {
     Parquet,
     /// One JSON object a line; all have the same members, null where there is no value.
     Jsonl,
-}
-
-/// Whether a step's column is exported.
-fn is_wanted(name: &str) -> bool {
-    ["caption_", "state_", "cluster_", "sim_", "prob_", "verdict", "language"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-        || name == "cluster"
 }
 
 /// Writes one row for each kept sample, or for every sample with `all`, in the order of the input: `uid`; with `all` also `keep`,
@@ -43,39 +35,14 @@ pub fn rows(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<FileExport> {
-    finished(run)?;
-    let scores: BTreeSet<String> = run
-        .recipe()?
-        .steps
-        .into_iter()
-        .filter_map(|step| match step.options {
-            StepOptions::Embed(embed) => Some(embed.score),
-            _ => None,
-        })
-        .collect();
-    let steps = match dataset.shards().first() {
-        Some(shard) => step_columns(run, &shard.name, |name| is_wanted(name) || scores.contains(name))?,
-        None => Vec::new(),
-    };
-    let input: Vec<&str> = ["key", "url"]
-        .into_iter()
-        .filter(|name| dataset.schema().field_with_name(name).is_ok())
-        .chain(caption_column(dataset))
-        // As everywhere in a run, a step's column hides one of the input.
-        .filter(|name| steps.iter().all(|column| column.field.name() != name))
-        .collect();
-
+    let rows = RunRows::open(run, dataset, &[])?;
     let mut fields = vec![Field::new("uid", DataType::Utf8, false)];
     if all {
         fields.push(Field::new("keep", DataType::Boolean, false));
         fields.push(Field::new("dropped_by", DataType::Utf8, true));
         fields.push(Field::new("reason", DataType::Utf8, true));
     }
-    for name in &input {
-        let field = dataset.schema().field_with_name(name).map_err(|error| Error::bug(error.to_string()))?;
-        fields.push(field.clone().with_nullable(true));
-    }
-    fields.extend(steps.iter().map(|column| column.field.clone().with_nullable(true)));
+    fields.extend(rows.schema().fields().iter().map(|field| field.as_ref().clone()));
     let schema = Arc::new(Schema::new(fields));
 
     let mut sink = Sink::create(out, format, schema.clone())?;
@@ -83,8 +50,7 @@ pub fn rows(
     progress.begin("export", dataset.shards().len() as u64, "shards");
     for shard in dataset.shards() {
         cancel.check()?;
-        let uids = dataset.uids(shard.index)?;
-        let selection = selection(run, &shard.name, &uids)?;
+        let ShardRows { uids, selection, columns: own } = rows.read(shard.index)?;
         let mut columns: Vec<ArrayRef> =
             vec![Arc::new(StringArray::from_iter_values(uids.iter().map(Uid::to_string)))];
         if all {
@@ -95,12 +61,7 @@ pub fn rows(
             columns.push(text(|row| row.dropped_by.as_deref()));
             columns.push(text(|row| row.reason.as_deref()));
         }
-        if !input.is_empty() {
-            columns.extend(input_columns(dataset, shard.index, &input)?);
-        }
-        for column in &steps {
-            columns.push(column.read(&shard.name, &uids)?);
-        }
+        columns.extend(own.columns().iter().cloned());
         let wrong = |error| Error::input(format!("shard {}: {error}", shard.name));
         let batch = RecordBatch::try_new(schema.clone(), columns).map_err(wrong)?;
         let wanted: BooleanArray = selection.iter().map(|row| Some(all || row.keep)).collect();
