@@ -8,7 +8,7 @@ use cribble_pixels::{Limits, Mode, PixelError, Scratch};
 use half::f16;
 
 use crate::{
-    encoder::{cosine, model_error},
+    encoder::cosine,
     sample_rows::{Fault, Sample, image_bytes},
 };
 
@@ -88,7 +88,7 @@ impl Encoders<'_> {
         }
         let images =
             self.images.map(|tower| tower.encode(&desk.pixels[..good.len() * pixels_each], good.len()));
-        let texts = self.texts.map(|tower| tower.encode(&tokens)).transpose().map_err(model_error)?;
+        let texts = self.texts.map(|tower| tower.encode(&tokens)).transpose()?;
         let row = |all: &Option<Vec<f32>>, at: usize| -> Option<Vec<f32>> {
             all.as_ref().map(|all| all[at * self.dim..(at + 1) * self.dim].to_vec())
         };

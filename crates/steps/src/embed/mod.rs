@@ -19,15 +19,12 @@ use cribble_io::{
     npy::ElementType,
     source::{ArrayInfo, Dataset},
 };
-use cribble_models::{Identity, Model};
+use cribble_models::{Encoder, Identity, Model, Towers};
 use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    captions::caption_column,
-    encoder::{Encoder, Towers, identity_text},
-    images::build_index,
-    sample_rows::Pixels,
+    captions::caption_column, encoder::identity_text, images::build_index, sample_rows::Pixels,
     values::from_value,
 };
 
