@@ -7,6 +7,7 @@ mod decisions;
 mod errors;
 mod executor;
 mod facts;
+pub mod images;
 mod machine;
 mod manifest;
 mod plan;

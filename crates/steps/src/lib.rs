@@ -13,7 +13,6 @@ mod embedding;
 mod encoder;
 mod figures;
 mod filter;
-mod images;
 mod judge;
 mod language;
 mod order;

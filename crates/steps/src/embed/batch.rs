@@ -4,13 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use cribble_core::{Error, Result};
 use cribble_io::{Storage, source::LastFile};
 use cribble_models::{ImageTower, TextTower, Tokens};
+use cribble_pipeline::images::{Fault, image_bytes};
 use cribble_pixels::{Limits, Mode, PixelError, Scratch};
 use half::f16;
 
-use crate::{
-    encoder::cosine,
-    sample_rows::{Fault, Sample, image_bytes},
-};
+use crate::{encoder::cosine, sample_rows::Sample};
 
 /// The vectors of a row; empty where there is no such tower.
 #[derive(Default)]

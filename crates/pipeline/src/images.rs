@@ -1,12 +1,97 @@
-//! The images of rows whose pixels lie in other tars than the rows do: the index of `input.images`, shared by every step that reads pixels.
+//! The images of rows, for all who read pixels: the input's own, or those of other tars through the index of `input.images`.
+use std::borrow::Cow;
+
 use cribble_core::{Error, Result, Uid};
 use cribble_io::{
-    Location,
-    source::{ImagePlace, RowImage, missing_member},
+    Location, Storage,
+    source::{Dataset, ImagePlace, LastFile, RowImage, missing_member},
     storage::LocalStorage,
     tar::{BuildOptions, ImageIndex, TarSource, UidEntry, list_tars, shard_file::SampleReader},
 };
-use cribble_pipeline::StepContext;
+
+use crate::StepContext;
+
+/// A file with more bytes is no image that anybody trains on; reading it would break the memory ceiling.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// Where pixels come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels {
+    /// The input's own files.
+    Own,
+    /// The tars of `input.images`, by uid.
+    Tars,
+}
+
+impl Pixels {
+    /// The input's own images first, then those of other tars; `None` where there are neither.
+    pub fn of(dataset: &Dataset, images: Option<&str>) -> Option<Self> {
+        if dataset.images().is_some() { Some(Self::Own) } else { images.map(|_| Self::Tars) }
+    }
+
+    /// What a step's identity says of them: the names and lengths of other tars. The input's own files are in its fingerprint.
+    pub fn identity(self, images: Option<&str>) -> Result<String> {
+        let (Self::Tars, Some(images)) = (self, images) else { return Ok(String::new()) };
+        let mut text = String::new();
+        for tar in tars(images)? {
+            let length = std::fs::metadata(tar.location.path()).map_or(0, |data| data.len());
+            text += &format!("\n{} {length}", tar.name);
+        }
+        Ok(text)
+    }
+
+    /// Where they come from, for people.
+    pub fn describe(self, context: &StepContext<'_>) -> Result<String> {
+        Ok(match self {
+            Self::Own => context.dataset.images().unwrap_or_default().to_string(),
+            Self::Tars => {
+                let images = context.images.unwrap_or_default();
+                format!("{} tars of {images}, by uid", tars(images)?.len())
+            }
+        })
+    }
+}
+
+/// Why nothing can be made of a row.
+pub struct Fault {
+    /// Short and stable: the key of counts.
+    pub code: &'static str,
+    /// A sentence for a person.
+    pub message: String,
+}
+
+impl Fault {
+    /// A code and its sentence.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// The bytes of an image and where they lie, or why there are none.
+pub type ImageBytes<'a> = Result<(&'a ImagePlace, Cow<'a, [u8]>), Fault>;
+
+/// Reads a row's image. Fails only when something other than the sample is at fault: a file
+/// of its own that is gone or refused is the sample's, a shared one (a tar, a table) is the input's.
+pub fn image_bytes<'a>(
+    storage: &dyn Storage,
+    last: &mut LastFile,
+    image: Option<&'a RowImage>,
+) -> Result<ImageBytes<'a>> {
+    let place = match image {
+        Some(RowImage::At(place)) => place,
+        Some(RowImage::Missing(why)) => return Ok(Err(Fault::new("no_image", why.as_str()))),
+        None => return Ok(Err(Fault::new("no_image", "the row has no image"))),
+    };
+    match place.read(storage, last, MOST_BYTES) {
+        Ok(Some(bytes)) => Ok(Ok((place, bytes))),
+        Ok(None) => {
+            let message = format!("{}: more than {} MB", place.name, MOST_BYTES >> 20);
+            Ok(Err(Fault::new("file_too_large", message)))
+        }
+        Err(error) if place.length().is_some() => Err(error.into()),
+        Err(error) => Ok(Err(Fault::new("no_image", error.to_string()))),
+    }
+}
 
 /// The tars that `input.images` names.
 pub fn tars(images: &str) -> Result<Vec<TarSource>> {
