@@ -27,6 +27,7 @@ mod scan;
 mod single;
 #[cfg(test)]
 mod testing;
+pub mod top;
 
 pub use components::UnionFind;
 pub use kmeans::{IterationStats, KMeans, KMeansError, KMeansOptions};

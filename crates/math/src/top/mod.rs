@@ -1,0 +1,245 @@
+//! The rows that are most similar to a query, among any number of rows that stream by: exact, and for several queries in one pass.
+//!
+//! What is compared here is the cosine of the values **as stored**, in `f64`: `dot(q, x) / (|q| |x|)`, each of the three a [`dot`]. Rows without
+//! a direction (all zero, NaN, infinite) have none and are never found. The order is the largest cosine first, ties to the lower row.
+//!
+//! The decision to question: a plain `f32` cosine only *proposes*. It costs a few instructions for 16 values, so that a scan runs at the speed
+//! of memory; a row whose cosine could reach the least of the best, by a bound on what rounding can do, is scored again in `f64`.
+mod kernel;
+#[cfg(test)]
+mod tests;
+
+use std::{cmp::Ordering, collections::BinaryHeap};
+
+use half::{f16, slice::HalfFloatSliceExt};
+
+use crate::{
+    rows::{dot, row_count},
+    single::ErrorBound,
+};
+
+/// Rows that are scored at once: as f32 they stay in the first-level cache beside a query.
+const TILE_BYTES: usize = 16 << 10;
+/// Squared lengths between which a cosine in `f32` neither overflows nor loses digits to underflow.
+const SAFE: std::ops::Range<f32> = 1e-20..1e20;
+
+/// A row that was found. Ordered: the better hit is the smaller one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// Its cosine with the query, in [-1, 1] up to rounding; never NaN.
+    pub similarity: f64,
+    /// Its number.
+    pub row: u64,
+}
+
+impl Eq for Hit {}
+
+impl Ord for Hit {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.similarity.total_cmp(&self.similarity).then(self.row.cmp(&other.row))
+    }
+}
+
+impl PartialOrd for Hit {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The best hits of one query so far. What it ends with does not depend on the order in which rows came.
+#[derive(Debug, Clone)]
+pub struct Top {
+    most: usize,
+    /// The worst hit lies on top.
+    heap: BinaryHeap<Hit>,
+}
+
+impl Top {
+    /// Keeps the `most` best.
+    pub fn new(most: usize) -> Self {
+        Self { most, heap: BinaryHeap::new() }
+    }
+
+    /// Lets a row compete. A similarity that is NaN never wins.
+    pub fn push(&mut self, hit: Hit) {
+        if hit.similarity.is_nan() || self.most == 0 {
+            return;
+        }
+        if self.heap.len() < self.most {
+            self.heap.push(hit);
+        } else if let Some(mut worst) = self.heap.peek_mut()
+            && hit < *worst
+        {
+            *worst = hit;
+        }
+    }
+
+    /// Takes in what another part of the rows gave.
+    pub fn merge(&mut self, other: Self) {
+        other.heap.into_iter().for_each(|hit| self.push(hit));
+    }
+
+    /// The similarity below which nothing can win any more.
+    pub fn cut(&self) -> f64 {
+        match self.heap.peek() {
+            Some(worst) if self.heap.len() == self.most => worst.similarity,
+            _ if self.most == 0 => f64::INFINITY,
+            _ => f64::NEG_INFINITY,
+        }
+    }
+
+    /// The hits, the best first.
+    pub fn into_hits(self) -> Vec<Hit> {
+        self.heap.into_sorted_vec()
+    }
+}
+
+/// What asks: `[m, dim]` vectors, each with a direction.
+#[derive(Debug, Clone)]
+pub struct Queries {
+    dim: usize,
+    values: Vec<f32>,
+    lengths: Vec<f64>,
+    /// The same brought to unit length, for the proposals.
+    unit: Vec<f32>,
+    /// How far a proposal may be from the cosine.
+    slack: f64,
+}
+
+impl Queries {
+    /// Queries of `dim` values, of any length. `None` where one has no direction. Panics if `values` is no whole number of rows.
+    pub fn new(values: Vec<f32>, dim: usize) -> Option<Self> {
+        row_count(&values, dim);
+        let lengths: Vec<f64> = values.chunks_exact(dim).map(|query| dot(query, query).sqrt()).collect();
+        if !lengths.iter().all(|&length| has_direction(length)) {
+            return None;
+        }
+        let scaled = |(query, &length): (&[f32], &f64)| -> Vec<f32> {
+            query.iter().map(|&value| (f64::from(value) / length) as f32).collect()
+        };
+        let unit = values.chunks_exact(dim).zip(&lengths).flat_map(scaled).collect();
+        // With γ the relative error of an f32 sum: γ for the product, γ/2 for the row's length, and some ulps for the quotient and the query's
+        // rounding to unit length, all times a cosine of at most 1.
+        let slack = 2.0 * ErrorBound::new(dim).of(1.0, 1.0) + 1e-6;
+        Some(Self { dim, values, lengths, unit, slack })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lengths.is_empty()
+    }
+
+    /// Values of a query, and of a row.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Empty lists of the `most` best, one for each query.
+    pub fn tops(&self, most: usize) -> Vec<Top> {
+        vec![Top::new(most); self.len()]
+    }
+}
+
+/// Rows `[n, dim]` as they lie in a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Stored<'a> {
+    /// Half floats.
+    Half(&'a [f16]),
+    /// Single floats.
+    Single(&'a [f32]),
+}
+
+/// Whether a length is one of a direction.
+fn has_direction(length: f64) -> bool {
+    length > 0.0 && length.is_finite()
+}
+
+/// Lets every row compete for every query, on the calling thread. `number` gives the number of a row by its place in `rows`, `None` where it must not
+/// be found. `tops` has one list for each query. Panics if the rows are not of the queries' dimension or `tops` of another number.
+pub fn scan(queries: &Queries, rows: Stored<'_>, number: impl Fn(usize) -> Option<u64>, tops: &mut [Top]) {
+    assert_eq!(tops.len(), queries.len(), "one list for each query");
+    let dim = queries.dim;
+    let count = match rows {
+        Stored::Half(values) => values.len() / dim,
+        Stored::Single(values) => row_count(values, dim),
+    };
+    let tile = (TILE_BYTES / (4 * dim)).clamp(1, kernel::MOST_ROWS);
+    let mut buffer = Vec::new();
+    for start in (0..count).step_by(tile) {
+        let places = start..count.min(start + tile);
+        if places.clone().all(|place| number(place).is_none()) {
+            continue;
+        }
+        let values = places.start * dim..places.end * dim;
+        match rows {
+            Stored::Single(rows) => Tile::Single(&rows[values]).compete(queries, start, &number, tops),
+            // For one query converting and multiplying are one pass; for several the conversion is done once.
+            Stored::Half(rows) if queries.len() == 1 && kernel::has_fused() => {
+                Tile::Half(&rows[values]).compete(queries, start, &number, tops);
+            }
+            Stored::Half(rows) => {
+                buffer.resize(values.len(), 0.0);
+                rows[values].convert_to_f32_slice(&mut buffer);
+                Tile::Single(&buffer).compete(queries, start, &number, tops);
+            }
+        }
+    }
+}
+
+/// A few rows.
+enum Tile<'a> {
+    Half(&'a [f16]),
+    Single(&'a [f32]),
+}
+
+impl Tile<'_> {
+    fn compete(
+        &self,
+        queries: &Queries,
+        start: usize,
+        number: &impl Fn(usize) -> Option<u64>,
+        tops: &mut [Top],
+    ) {
+        let dim = queries.dim;
+        let mut scores = kernel::Scores::default();
+        let mut row = Vec::new();
+        for (at, top) in tops.iter_mut().enumerate() {
+            let unit = &queries.unit[at * dim..(at + 1) * dim];
+            match self {
+                Self::Half(rows) => kernel::score_half(unit, rows, &mut scores),
+                // The lengths of the rows are the same for every query.
+                Self::Single(rows) => kernel::score(unit, rows, at == 0, &mut scores),
+            }
+            let count = match self {
+                Self::Half(rows) => rows.len() / dim,
+                Self::Single(rows) => rows.len() / dim,
+            };
+            for place in 0..count {
+                let reach = f64::from(scores.products[place] * scores.inverse_lengths[place]) + queries.slack;
+                if SAFE.contains(&scores.squares[place]) && reach < top.cut() {
+                    continue;
+                }
+                let Some(number) = number(start + place) else { continue };
+                let values = match self {
+                    Self::Single(rows) => &rows[place * dim..(place + 1) * dim],
+                    Self::Half(rows) => {
+                        row.resize(dim, 0.0);
+                        rows[place * dim..(place + 1) * dim].convert_to_f32_slice(&mut row);
+                        &row
+                    }
+                };
+                let length = dot(values, values).sqrt();
+                if has_direction(length) {
+                    let query = &queries.values[at * dim..(at + 1) * dim];
+                    let similarity = dot(query, values) / (queries.lengths[at] * length);
+                    top.push(Hit { similarity, row: number });
+                }
+            }
+        }
+    }
+}
