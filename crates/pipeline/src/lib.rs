@@ -18,6 +18,8 @@ mod selection;
 mod step;
 mod subset;
 mod table;
+pub mod vectors;
+mod view;
 
 pub use columns::ColumnReader;
 pub use context::{Embedding, StepContext, StepRef};
@@ -31,6 +33,7 @@ pub use place::Place;
 pub use plan::{Plan, PlannedStep};
 pub use run::{Found, RunFolder};
 pub use scatter::{GlobalRow, ScatterReader, ScatterWriter};
-pub use selection::{DECISION, Selection, read_selection, write_selection};
+pub use selection::{DECISION, Selection, read_selection, read_selection_at, write_selection};
 pub use step::{Parallel, PhaseSpec, Step, TaskOutput, Unit, UnitKind};
 pub use table::{TableReader, TableSchema, Verdicts, read_column, write_columns, write_table};
+pub use view::{RunEmbedding, RunView};

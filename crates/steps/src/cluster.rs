@@ -12,14 +12,13 @@ use cribble_core::{
 use cribble_math::{RowSource, density, elbow, nearest::nearest};
 use cribble_pipeline::{
     Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts,
+    vectors::{FileRows, block_rows, fault, for_blocks, read_centroids, train_centroids, write_centroids},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    centroids::{read_centroids, train_centroids, write_centroids},
-    embedding::{fault, for_blocks},
     figures::Figures,
-    training::{FileRows, draw},
+    training::draw,
     values::{from_value, to_value},
 };
 
@@ -287,7 +286,7 @@ fn mean_dist(context: &StepContext<'_>, rows: &FileRows<'_>, centroids: &[f32]) 
     if rows.is_empty() || centroids.is_empty() {
         return Ok(f64::NAN);
     }
-    let block = crate::embedding::block_rows(dim);
+    let block = block_rows(dim);
     let mut buffer = vec![0f32; block * dim];
     let (mut labels, mut sims) = (vec![0u32; block], vec![0f32; block]);
     let (mut sum, mut start) = (0f64, 0);

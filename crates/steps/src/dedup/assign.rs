@@ -1,18 +1,14 @@
 //! From rows to cells: training the cells' centroids, then for each shard the nearest cells of each row and a copy of its vector, sorted by
 //! cell. With `probe` above 1 a row is also copied, as a visitor, to the next nearest cells.
 use cribble_core::{Error, ErrorKind, Result, TrainRows};
-use cribble_io::npy::ElementType;
-use cribble_math::{RowSource, RowState, nearest::nearest_many, rows::normalize};
-use cribble_pipeline::{Embedding, GlobalRow, ScatterWriter, StepContext, TaskOutput};
+use cribble_math::{RowSource, RowState, nearest::nearest_many};
+use cribble_pipeline::{
+    GlobalRow, ScatterWriter, StepContext, TaskOutput,
+    vectors::{FileRows, StoredBlocks, read_centroids, train_centroids, width, write_centroids},
+};
 
 use super::{Dedup, cells::Plan};
-use crate::{
-    best_column::best_values,
-    centroids::{read_centroids, train_centroids, write_centroids},
-    embedding::block_rows,
-    order::OrderKey,
-    training::{FileRows, draw},
-};
+use crate::{best_column::best_values, order::OrderKey, training::draw};
 
 /// Training rows for each cell. Cells only divide the work: a quarter of FAISS's 256 divides it as evenly for a quarter of the time.
 const ROWS_PER_CELL: u64 = 64;
@@ -45,24 +41,6 @@ pub enum Cell {
     Fault(RowState),
     /// Its own cell and its distance to the centroid.
     In(u32, f32),
-}
-
-/// Bytes of one value of a vector in scratch files: f16 stays as it is, everything else is f32.
-pub fn width(embedding: &Embedding) -> usize {
-    if embedding.info.dtype == ElementType::F16 { 2 } else { 4 }
-}
-
-/// Vectors as stored in scratch files → unit f32 rows.
-pub fn widen(stored: &[u8], embedding: &Embedding, out: &mut [f32]) {
-    if width(embedding) == 2 {
-        for (value, bytes) in out.iter_mut().zip(stored.chunks_exact(2)) {
-            *value = half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
-        }
-    } else {
-        for (value, bytes) in out.iter_mut().zip(stored.chunks_exact(4)) {
-            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
-    }
 }
 
 impl Dedup {
@@ -211,61 +189,4 @@ pub fn read_cells(context: &StepContext<'_>, shard: u32) -> Result<Vec<Cell>> {
             }
         })
         .collect())
-}
-
-/// Blocks of a shard's rows, both as unit f32 and as they go to scratch files.
-pub struct StoredBlocks<'a> {
-    reader: cribble_io::ArrayReader,
-    embedding: &'a Embedding,
-    rows: usize,
-    next: usize,
-    unit: Vec<f32>,
-    stored: Vec<u8>,
-    states: Vec<RowState>,
-}
-
-/// One block.
-pub struct StoredBlock<'a> {
-    pub start: usize,
-    pub rows: &'a [f32],
-    pub stored: &'a [u8],
-    pub states: &'a [RowState],
-}
-
-impl<'a> StoredBlocks<'a> {
-    pub fn open(context: &StepContext<'_>, embedding: &'a Embedding, shard: u32) -> Result<Self> {
-        Ok(Self {
-            reader: context.open_embedding(embedding, shard)?,
-            embedding,
-            rows: context.rows(shard),
-            next: 0,
-            unit: Vec::new(),
-            stored: Vec::new(),
-            states: Vec::new(),
-        })
-    }
-
-    pub fn read(&mut self, context: &StepContext<'_>) -> Result<Option<StoredBlock<'_>>> {
-        context.cancel.check()?;
-        let dim = self.embedding.info.dim;
-        let count = block_rows(dim).min(self.rows - self.next);
-        if count == 0 {
-            return Ok(None);
-        }
-        self.unit.resize(count * dim, 0.0);
-        self.stored.resize(count * dim * width(self.embedding), 0);
-        if width(self.embedding) == 2 {
-            self.reader.read_raw(self.next as u64, &mut self.stored)?;
-            widen(&self.stored, self.embedding, &mut self.unit);
-        } else {
-            self.reader.read_f32(self.next as u64, &mut self.unit)?;
-            for (bytes, value) in self.stored.chunks_exact_mut(4).zip(&self.unit) {
-                bytes.copy_from_slice(&value.to_le_bytes());
-            }
-        }
-        self.states = normalize(&mut self.unit, dim);
-        let start = self.next;
-        self.next += count;
-        Ok(Some(StoredBlock { start, rows: &self.unit, stored: &self.stored, states: &self.states }))
-    }
 }

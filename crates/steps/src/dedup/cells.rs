@@ -3,13 +3,10 @@
 use std::ops::Range;
 
 use cribble_core::{Error, ErrorKind, Result};
-use cribble_pipeline::{ScatterReader, StepContext, TaskOutput};
+use cribble_pipeline::{ScatterReader, StepContext, TaskOutput, vectors::width};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Dedup,
-    assign::{HEAD, width},
-};
+use super::{Dedup, assign::HEAD};
 use crate::values::to_value;
 
 /// Buckets of cells.

@@ -4,14 +4,17 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use cribble_core::{DedupMode, Error, ErrorKind, Result};
 use cribble_math::{RowSource, UnionFind, VecRows, pairs, rows::normalize};
-use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput};
+use cribble_pipeline::{
+    Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput,
+    vectors::{FileRows, math_error, widen, width},
+};
 
 use super::{
     Dedup,
-    assign::{HEAD, Head, widen, width},
+    assign::{HEAD, Head},
     cells::Plan,
 };
-use crate::{embedding::math_error, order::OrderKey, training::FileRows, values::to_value};
+use crate::{order::OrderKey, values::to_value};
 
 /// The largest earlier similarity of a row in one cell, on its way back to the shard.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]

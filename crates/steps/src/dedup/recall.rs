@@ -4,11 +4,13 @@ use cribble_math::{
     Earlier64,
     pairs::{earlier_max_of, is_removed},
 };
-use cribble_pipeline::{GlobalRow, ScatterReader, StepContext, TableReader, TaskOutput};
+use cribble_pipeline::{
+    GlobalRow, ScatterReader, StepContext, TableReader, TaskOutput, vectors::StoredBlocks,
+};
 
 use super::{
     Dedup,
-    assign::{Cell, StoredBlocks, read_cells},
+    assign::{Cell, read_cells},
     exact::short_hash,
 };
 use crate::{best_column::best_values, order::OrderKey, values::to_value};

@@ -4,18 +4,17 @@ use arrow::array::{Array, StringArray};
 use cribble_core::{Error, Result};
 use cribble_math::RowState;
 use cribble_models::{TextTower, Tokens};
-use cribble_pipeline::{StepContext, TaskOutput, resident_memory};
+use cribble_pipeline::{
+    StepContext, TaskOutput, resident_memory,
+    vectors::{block_rows, fault, for_blocks},
+};
 use rayon::prelude::*;
 
 use super::{
     Referee, USUAL_SCALE,
     scores::{Fault, Fit, Scale, Scores},
 };
-use crate::{
-    captions::texts,
-    embedding::{block_rows, fault, for_blocks},
-    encoder::cosine,
-};
+use crate::{captions::texts, encoder::cosine};
 
 /// Rows of a piece of work.
 const PIECE_ROWS: usize = 32;
