@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 30] = [
     &[],
     &["run"],
     &["demo"],
@@ -31,6 +31,7 @@ const COMMANDS: [&[&str]; 29] = [
     &["export"],
     &["report"],
     &["decide"],
+    &["search"],
     &["why"],
     &["doctor"],
     &["completions"],

@@ -179,3 +179,24 @@ impl Iterator for Located<'_> {
         Some(self.image(entry).map(|image| (row, image)))
     }
 }
+
+/// Where the images of some rows of a shard lie, each with its position in `rows`, which ascend. `index` is that of other tars, where the
+/// pixels lie there; without it they are the input's own.
+pub fn images_of(
+    context: &StepContext<'_>,
+    index: Option<&ImageIndex>,
+    shard: u32,
+    rows: &[(usize, Uid)],
+) -> Result<Vec<(usize, RowImage)>> {
+    if let Some(index) = index {
+        return Located::new(index, rows.iter().enumerate().map(|(at, (_, uid))| (*uid, at)))?.collect();
+    }
+    let (Some(mut reader), Some((last, _))) = (context.dataset.open_images(shard)?, rows.last()) else {
+        return Ok(Vec::new());
+    };
+    let mut wanted = vec![false; last + 1];
+    rows.iter().for_each(|(row, _)| wanted[*row] = true);
+    let mut images = reader.next(&wanted)?;
+    let found = rows.iter().enumerate().map(|(at, (row, _))| Some((at, images[*row].take()?)));
+    Ok(found.flatten().collect())
+}

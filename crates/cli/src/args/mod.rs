@@ -12,6 +12,7 @@ mod language;
 mod referee;
 mod reshard;
 mod run;
+mod search;
 mod subset;
 mod verbs;
 
@@ -27,6 +28,7 @@ pub use language::LanguageArgs;
 pub use referee::RefereeArgs;
 pub use reshard::{Keys, ReshardArgs};
 pub use run::{RunArgs, RunningArgs, TaskArgs};
+pub use search::SearchArgs;
 pub use subset::{SubsetArgs, SubsetCommand};
 pub use verbs::{ClusterArgs, DedupArgs, FilterArgs, PruneArgs, VerbArgs};
 
@@ -90,6 +92,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Record a person's word on a sample or a cluster, which overrides the run's
     Decide(DecideArgs),
+    /// Find the rows of a run that are like a text, an image or a sample
+    Search(SearchArgs),
     /// Say what every step thought of one sample
     Why(WhyArgs),
     /// Say whether this machine is fit for work

@@ -10,6 +10,7 @@ mod init;
 mod report;
 mod reshard;
 mod run;
+mod search;
 mod subset;
 mod task;
 mod verbs;
@@ -45,6 +46,7 @@ pub fn run(settings: &Settings, command: Command) -> Result<u8> {
         Command::Export(args) => export::run(settings, &args),
         Command::Report(args) => report::run(settings, &args),
         Command::Decide(args) => decide::run(settings, &args),
+        Command::Search(args) => search::run(settings, &args),
         Command::Why(args) => why::run(settings, &args),
         Command::Doctor(args) => doctor::run(settings, &args),
         Command::Completions(args) => completions::run(settings, &args),
@@ -74,6 +76,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::Export(_) => "export",
         Command::Report(_) => "report",
         Command::Decide(_) => "decide",
+        Command::Search(_) => "search",
         Command::Why(_) => "why",
         Command::Doctor(_) => "doctor",
         Command::Completions(_) => "completions",

@@ -2,89 +2,147 @@
 use half::f16;
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::single::Dot;
+use super::{Queries, Stored};
+use crate::{matrix::Scratch, single::Dot};
 
-/// Rows of a tile, at most.
+/// Rows of a tile.
 pub(super) const MOST_ROWS: usize = 64;
 
 /// What is proposed for the rows of a tile.
 pub(super) struct Scores {
-    /// The products with the query.
-    pub products: [f32; MOST_ROWS],
     /// Squared lengths.
     pub squares: [f32; MOST_ROWS],
-    /// One over the lengths.
-    pub inverse_lengths: [f32; MOST_ROWS],
-}
-
-impl Default for Scores {
-    fn default() -> Self {
-        Self { products: [0.0; MOST_ROWS], squares: [0.0; MOST_ROWS], inverse_lengths: [0.0; MOST_ROWS] }
-    }
+    inverse_lengths: [f32; MOST_ROWS],
+    /// The products with the queries: those of one query lie together, or, of a packed product, those of one row.
+    products: Vec<f32>,
+    by_row: bool,
+    queries: usize,
+    buffer: Vec<f32>,
+    scratch: Scratch,
 }
 
 impl Scores {
+    pub fn new(queries: usize) -> Self {
+        Self {
+            squares: [0.0; MOST_ROWS],
+            inverse_lengths: [0.0; MOST_ROWS],
+            products: vec![0.0; MOST_ROWS * queries],
+            by_row: false,
+            queries,
+            buffer: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// The proposed cosine of a query and a row of the tile.
+    pub fn cosine(&self, query: usize, place: usize) -> f32 {
+        let at = if self.by_row { place * self.queries + query } else { query * MOST_ROWS + place };
+        self.products[at] * self.inverse_lengths[place]
+    }
+
+    /// Scores a tile of at most [`MOST_ROWS`] rows.
+    pub fn propose(&mut self, queries: &Queries, tile: Stored<'_>) {
+        match (tile, &queries.packed) {
+            // For one query converting and multiplying are one pass; for several the conversion is done once.
+            (Stored::Half(rows), None) if self.queries == 1 && has_fused() => {
+                score_half(&queries.unit, rows, &mut self.products, &mut self.squares);
+            }
+            (tile, packed) => {
+                let rows = tile.widen(&mut self.buffer);
+                if let Some(packed) = packed {
+                    self.by_row = true;
+                    let count = rows.len() / queries.dim;
+                    packed.multiply(rows, &mut self.products[..count * self.queries], &mut self.scratch);
+                } else {
+                    for (query, products) in
+                        queries.unit.chunks_exact(queries.dim).zip(self.products.chunks_exact_mut(MOST_ROWS))
+                    {
+                        Arch::new().dispatch(Products { query, rows, products });
+                    }
+                }
+                Arch::new().dispatch(Squares { dim: queries.dim, rows, squares: &mut self.squares });
+            }
+        }
+        Arch::new().dispatch(Invert { squares: &self.squares, inverse: &mut self.inverse_lengths });
+    }
+}
+
+/// The products of one query.
+struct Products<'a> {
+    query: &'a [f32],
+    rows: &'a [f32],
+    products: &'a mut [f32],
+}
+
+impl NullaryFnOnce for Products<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn invert(&mut self) {
-        for (inverse, square) in self.inverse_lengths.iter_mut().zip(&self.squares) {
+    fn call(self) {
+        for (row, product) in self.rows.chunks_exact(self.query.len()).zip(self.products) {
+            *product = Dot { a: self.query, b: row }.call();
+        }
+    }
+}
+
+/// The squared lengths of rows.
+struct Squares<'a> {
+    dim: usize,
+    rows: &'a [f32],
+    squares: &'a mut [f32; MOST_ROWS],
+}
+
+impl NullaryFnOnce for Squares<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (row, square) in self.rows.chunks_exact(self.dim).zip(self.squares) {
+            *square = Dot { a: row, b: row }.call();
+        }
+    }
+}
+
+/// One over the lengths. Where there is none, what comes out is not looked at.
+struct Invert<'a> {
+    squares: &'a [f32; MOST_ROWS],
+    inverse: &'a mut [f32; MOST_ROWS],
+}
+
+impl NullaryFnOnce for Invert<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (inverse, square) in self.inverse.iter_mut().zip(self.squares) {
             *inverse = 1.0 / square.sqrt();
         }
     }
 }
 
-/// The products of a query with rows, and where `lengths` is set the rows' lengths.
-pub(super) fn score(query: &[f32], rows: &[f32], lengths: bool, scores: &mut Scores) {
-    Arch::new().dispatch(Single { query, rows, lengths, scores });
-}
-
-struct Single<'a> {
-    query: &'a [f32],
-    rows: &'a [f32],
-    lengths: bool,
-    scores: &'a mut Scores,
-}
-
-impl NullaryFnOnce for Single<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        let Self { query, rows, lengths, scores } = self;
-        for (row, product) in rows.chunks_exact(query.len()).zip(&mut scores.products) {
-            *product = Dot { a: query, b: row }.call();
-        }
-        if lengths {
-            for (row, square) in rows.chunks_exact(query.len()).zip(&mut scores.squares) {
-                *square = Dot { a: row, b: row }.call();
-            }
-            scores.invert();
-        }
-    }
-}
-
 /// Whether [`score_half`] may be called.
-pub(super) fn has_fused() -> bool {
+fn has_fused() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512f");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
 
-/// [`score`] of half floats with lengths, in one pass without a conversion in between. Panics where [`has_fused`] says no.
-pub(super) fn score_half(query: &[f32], rows: &[f16], scores: &mut Scores) {
-    assert!(has_fused() && rows.len() <= MOST_ROWS * query.len());
+/// Products with a query and squared lengths of half floats, in one pass without a conversion in between. Panics where [`has_fused`] says no.
+fn score_half(query: &[f32], rows: &[f16], products: &mut [f32], squares: &mut [f32]) {
+    let count = rows.len() / query.len();
+    assert!(has_fused() && count <= products.len() && count <= squares.len());
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the processor has AVX-512F, and the rows fit into the scores.
+    // SAFETY: the processor has AVX-512F, as was just asked.
     unsafe {
-        fused(query, rows, scores);
+        fused(query, rows, products, squares);
     }
-    scores.invert();
 }
 
 /// A sum of fused products in 32 lanes: no more roundings on the way to a lane's sum than in [`Dot`]'s bound.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn fused(query: &[f32], rows: &[f16], scores: &mut Scores) {
+unsafe fn fused(query: &[f32], rows: &[f16], products_of: &mut [f32], squares_of: &mut [f32]) {
     use std::arch::x86_64::*;
     const STEP: usize = 32;
     let dim = query.len();
@@ -110,7 +168,7 @@ unsafe fn fused(query: &[f32], rows: &[f16], scores: &mut Scores) {
             product += x * q;
             square += x * x;
         }
-        scores.products[place] = product;
-        scores.squares[place] = square;
+        products_of[place] = product;
+        squares_of[place] = square;
     }
 }

@@ -9,19 +9,23 @@ mod kernel;
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Ordering, collections::BinaryHeap};
+use std::{cmp::Ordering, collections::BinaryHeap, ops::Range};
 
 use half::{f16, slice::HalfFloatSliceExt};
+use kernel::{MOST_ROWS, Scores};
 
 use crate::{
+    matrix::{Format, Matrix},
     rows::{dot, row_count},
     single::ErrorBound,
 };
 
-/// Rows that are scored at once: as f32 they stay in the first-level cache beside a query.
-const TILE_BYTES: usize = 16 << 10;
+/// Queries from which on a packed product pays.
+const MANY: usize = 8;
+/// Roundings beyond one a value on the way to a sum of proposals: partial sums, a bias of 0.
+const FURTHER: usize = 64;
 /// Squared lengths between which a cosine in `f32` neither overflows nor loses digits to underflow.
-const SAFE: std::ops::Range<f32> = 1e-20..1e20;
+const SAFE: Range<f32> = 1e-20..1e20;
 
 /// A row that was found. Ordered: the better hit is the smaller one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,13 +99,14 @@ impl Top {
 }
 
 /// What asks: `[m, dim]` vectors, each with a direction.
-#[derive(Debug, Clone)]
 pub struct Queries {
     dim: usize,
     values: Vec<f32>,
     lengths: Vec<f64>,
     /// The same brought to unit length, for the proposals.
     unit: Vec<f32>,
+    /// Those packed, where they are many.
+    packed: Option<Matrix>,
     /// How far a proposal may be from the cosine.
     slack: f64,
 }
@@ -117,11 +122,17 @@ impl Queries {
         let scaled = |(query, &length): (&[f32], &f64)| -> Vec<f32> {
             query.iter().map(|&value| (f64::from(value) / length) as f32).collect()
         };
-        let unit = values.chunks_exact(dim).zip(&lengths).flat_map(scaled).collect();
+        let unit: Vec<f32> = values.chunks_exact(dim).zip(&lengths).flat_map(scaled).collect();
+        let packed = (lengths.len() >= MANY).then(|| Matrix::new(&unit, dim, &[], Format::F32));
         // With γ the relative error of an f32 sum: γ for the product, γ/2 for the row's length, and some ulps for the quotient and the query's
         // rounding to unit length, all times a cosine of at most 1.
-        let slack = 2.0 * ErrorBound::new(dim).of(1.0, 1.0) + 1e-6;
-        Some(Self { dim, values, lengths, unit, slack })
+        let slack = 2.0 * ErrorBound::new(dim + FURTHER).of(1.0, 1.0) + 1e-6;
+        Some(Self { dim, values, lengths, unit, packed, slack })
+    }
+
+    /// The values of a query, as they were given.
+    pub fn values(&self, query: usize) -> &[f32] {
+        &self.values[query * self.dim..(query + 1) * self.dim]
     }
 
     /// How many there are.
@@ -154,6 +165,27 @@ pub enum Stored<'a> {
     Single(&'a [f32]),
 }
 
+impl<'a> Stored<'a> {
+    fn part(self, values: Range<usize>) -> Self {
+        match self {
+            Self::Half(rows) => Self::Half(&rows[values]),
+            Self::Single(rows) => Self::Single(&rows[values]),
+        }
+    }
+
+    /// As f32, in the buffer where they are not yet.
+    fn widen(self, buffer: &'a mut Vec<f32>) -> &'a [f32] {
+        match self {
+            Self::Single(rows) => rows,
+            Self::Half(rows) => {
+                buffer.resize(rows.len(), 0.0);
+                rows.convert_to_f32_slice(buffer);
+                buffer
+            }
+        }
+    }
+}
+
 /// Whether a length is one of a direction.
 fn has_direction(length: f64) -> bool {
     length > 0.0 && length.is_finite()
@@ -165,78 +197,28 @@ pub fn scan(queries: &Queries, rows: Stored<'_>, number: impl Fn(usize) -> Optio
     assert_eq!(tops.len(), queries.len(), "one list for each query");
     let dim = queries.dim;
     let count = match rows {
-        Stored::Half(values) => values.len() / dim,
+        Stored::Half(values) => row_count(values, dim),
         Stored::Single(values) => row_count(values, dim),
     };
-    let tile = (TILE_BYTES / (4 * dim)).clamp(1, kernel::MOST_ROWS);
-    let mut buffer = Vec::new();
-    for start in (0..count).step_by(tile) {
-        let places = start..count.min(start + tile);
+    let (mut scores, mut row) = (Scores::new(queries.len()), Vec::new());
+    for start in (0..count).step_by(MOST_ROWS) {
+        let places = start..count.min(start + MOST_ROWS);
         if places.clone().all(|place| number(place).is_none()) {
             continue;
         }
-        let values = places.start * dim..places.end * dim;
-        match rows {
-            Stored::Single(rows) => Tile::Single(&rows[values]).compete(queries, start, &number, tops),
-            // For one query converting and multiplying are one pass; for several the conversion is done once.
-            Stored::Half(rows) if queries.len() == 1 && kernel::has_fused() => {
-                Tile::Half(&rows[values]).compete(queries, start, &number, tops);
-            }
-            Stored::Half(rows) => {
-                buffer.resize(values.len(), 0.0);
-                rows[values].convert_to_f32_slice(&mut buffer);
-                Tile::Single(&buffer).compete(queries, start, &number, tops);
-            }
-        }
-    }
-}
-
-/// A few rows.
-enum Tile<'a> {
-    Half(&'a [f16]),
-    Single(&'a [f32]),
-}
-
-impl Tile<'_> {
-    fn compete(
-        &self,
-        queries: &Queries,
-        start: usize,
-        number: &impl Fn(usize) -> Option<u64>,
-        tops: &mut [Top],
-    ) {
-        let dim = queries.dim;
-        let mut scores = kernel::Scores::default();
-        let mut row = Vec::new();
-        for (at, top) in tops.iter_mut().enumerate() {
-            let unit = &queries.unit[at * dim..(at + 1) * dim];
-            match self {
-                Self::Half(rows) => kernel::score_half(unit, rows, &mut scores),
-                // The lengths of the rows are the same for every query.
-                Self::Single(rows) => kernel::score(unit, rows, at == 0, &mut scores),
-            }
-            let count = match self {
-                Self::Half(rows) => rows.len() / dim,
-                Self::Single(rows) => rows.len() / dim,
-            };
-            for place in 0..count {
-                let reach = f64::from(scores.products[place] * scores.inverse_lengths[place]) + queries.slack;
+        let tile = rows.part(places.start * dim..places.end * dim);
+        scores.propose(queries, tile);
+        for (query, top) in tops.iter_mut().enumerate() {
+            for place in 0..places.len() {
+                let reach = f64::from(scores.cosine(query, place)) + queries.slack;
                 if SAFE.contains(&scores.squares[place]) && reach < top.cut() {
                     continue;
                 }
                 let Some(number) = number(start + place) else { continue };
-                let values = match self {
-                    Self::Single(rows) => &rows[place * dim..(place + 1) * dim],
-                    Self::Half(rows) => {
-                        row.resize(dim, 0.0);
-                        rows[place * dim..(place + 1) * dim].convert_to_f32_slice(&mut row);
-                        &row
-                    }
-                };
+                let values = tile.part(place * dim..(place + 1) * dim).widen(&mut row);
                 let length = dot(values, values).sqrt();
                 if has_direction(length) {
-                    let query = &queries.values[at * dim..(at + 1) * dim];
-                    let similarity = dot(query, values) / (queries.lengths[at] * length);
+                    let similarity = dot(queries.values(query), values) / (queries.lengths[query] * length);
                     top.push(Hit { similarity, row: number });
                 }
             }
