@@ -76,7 +76,11 @@ impl Condition {
         fields.extend(own.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)));
         let all = Schema::new(fields);
         let expression = Expression::parse(text)?;
-        let names: Vec<String> = expression.bind(&all)?.columns().to_vec();
+        let bound = expression.bind(&all).map_err(|error| {
+            let error = Error::from(error);
+            if error.hint().is_some() { error } else { error.with_hint(columns_of(&all)) }
+        })?;
+        let names: Vec<String> = bound.columns().to_vec();
         let fields = names
             .iter()
             .map(|name| all.field_with_name(name).cloned().map_err(|error| Error::bug(error.to_string())));
@@ -148,4 +152,9 @@ impl Condition {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map_err(|error| Error::bug(format!("columns of a condition: {error}")))
     }
+}
+
+fn columns_of(schema: &Schema) -> String {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    format!("the columns are {}", names.join(", "))
 }

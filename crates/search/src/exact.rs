@@ -1,4 +1,6 @@
 //! Every row, read once and scored exactly: pieces of shards go to the threads, each of which keeps the best of what it saw.
+use std::sync::{Mutex, PoisonError};
+
 use cribble_core::Result;
 use cribble_io::npy::ElementType;
 use cribble_math::top::{Hit, Queries, Stored, Top, scan};
@@ -35,18 +37,19 @@ impl Scan<'_> {
     /// The `most` best rows of every query. Row numbers are [`GlobalRow`]s.
     pub fn run(&self, queries: &Queries, most: usize) -> Result<Found> {
         let shards = 0..self.context.shards();
+        let cuts = Cuts(Mutex::new(vec![f64::NEG_INFINITY; queries.len()]));
         self.context.progress.begin("search", self.view.dataset.rows(), "rows");
         let found = shards
             .into_par_iter()
             .with_max_len(1)
             .filter(|&shard| self.view.has_vectors(self.embedding, shard))
-            .map(|shard| self.shard(queries, most, shard))
+            .map(|shard| self.shard(queries, most, shard, &cuts))
             .try_reduce(|| Found { tops: queries.tops(most), searched: 0 }, merge);
         self.context.progress.end();
         found
     }
 
-    fn shard(&self, queries: &Queries, most: usize, shard: u32) -> Result<Found> {
+    fn shard(&self, queries: &Queries, most: usize, shard: u32, cuts: &Cuts) -> Result<Found> {
         self.context.cancel.check()?;
         let rows = self.context.rows(shard);
         let wanted = self.rows.wanted(shard)?;
@@ -61,9 +64,11 @@ impl Scan<'_> {
         let tops = (0..rows.div_ceil(piece))
             .into_par_iter()
             .with_max_len(1)
-            .map(|index| {
+            .map(|index| -> Result<Vec<Top>> {
                 let rows = index * piece..rows.min((index + 1) * piece);
-                self.piece(queries, most, shard, rows, wanted.as_deref())
+                let mut tops = queries.tops(most);
+                self.piece(queries, shard, rows, wanted.as_deref(), cuts, &mut tops)?;
+                Ok(tops)
             })
             .try_reduce(|| queries.tops(most), |a, b| Ok(merged(a, b)))?;
         Ok(Found { tops, searched: searched as u64 })
@@ -72,13 +77,13 @@ impl Scan<'_> {
     fn piece(
         &self,
         queries: &Queries,
-        most: usize,
         shard: u32,
         rows: std::ops::Range<usize>,
         wanted: Option<&[bool]>,
-    ) -> Result<Vec<Top>> {
+        cuts: &Cuts,
+        tops: &mut [Top],
+    ) -> Result<()> {
         let dim = queries.dim();
-        let mut tops = queries.tops(most);
         let mut reader = self.context.open_embedding(&self.embedding.embedding, shard)?;
         let is_half = reader.dtype() == ElementType::F16;
         let block = (BLOCK_BYTES / (dim * if is_half { 2 } else { 4 })).max(1);
@@ -102,10 +107,24 @@ impl Scan<'_> {
                 let open = wanted.is_none_or(|wanted| wanted[row]) && self.without != Some(global);
                 open.then_some(global.0)
             };
-            scan(queries, stored, number, &mut tops);
+            cuts.exchange(tops);
+            scan(queries, stored, number, tops);
         }
         self.context.progress.advance(rows.len() as u64);
-        Ok(tops)
+        Ok(())
+    }
+}
+
+/// What every query's list has reached somewhere: rows that cannot win there need not be scored exactly here. It spares work and changes no result.
+struct Cuts(Mutex<Vec<f64>>);
+
+impl Cuts {
+    fn exchange(&self, tops: &mut [Top]) {
+        let mut cuts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (cut, top) in cuts.iter_mut().zip(tops) {
+            top.raise(*cut);
+            *cut = top.cut();
+        }
     }
 }
 

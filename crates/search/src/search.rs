@@ -175,22 +175,20 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// The index that answers, where there is one and it may; a note says why one that is there does not.
+    /// The index that answers, where there is one and it may. A stale one is said.
     fn usable_index(&self, notes: &mut Vec<String>) -> Result<Option<Box<Index>>> {
-        if self.request.index == IndexUse::None {
+        let may = self.rows.are_all() && self.request.limit <= MOST_OF_INDEX;
+        if self.request.index == IndexUse::None || !may {
             return Ok(None);
         }
-        let why = match Index::find(self.view, &self.embedding)? {
-            Found::None => return Ok(None),
-            Found::Stale(why) => format!("{why}; --index build makes it anew"),
-            Found::Fit(_) if !self.rows.are_all() => "an index knows no conditions".into(),
-            Found::Fit(_) if self.request.limit > MOST_OF_INDEX => {
-                format!("the index was tried with {MOST_OF_INDEX} hits at most")
+        Ok(match Index::find(self.view, &self.embedding)? {
+            Found::None => None,
+            Found::Fit(index) => Some(index),
+            Found::Stale(why) => {
+                notes.push(format!("{why}: every row is compared; --index build makes it anew"));
+                None
             }
-            Found::Fit(index) => return Ok(Some(index)),
-        };
-        notes.push(format!("{why}: every row is compared"));
-        Ok(None)
+        })
     }
 }
 

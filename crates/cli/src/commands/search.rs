@@ -130,7 +130,7 @@ fn one_line(caption: &str, room: usize) -> String {
 }
 
 fn summary(terminal: &Terminal, report: &SearchReport) -> String {
-    let found = terminal.bold(&text::counted(report.hits.len() as u64, "row", "rows"));
+    let found = terminal.bold(&text::count(report.hits.len() as u64));
     let searched = text::counted(report.searched, "row", "rows");
     let by = match (&report.embedding, &report.model) {
         (Some(embedding), Some(model)) => format!(" by '{embedding}' and {model}"),
@@ -146,7 +146,11 @@ fn summary(terminal: &Terminal, report: &SearchReport) -> String {
         }
         _ => " that fit".to_owned(),
     };
-    format!("{found} of {searched}{by}{how} in {:.3} s", report.seconds)
+    let time = match report.seconds {
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1000.0),
+        seconds => text::duration(seconds),
+    };
+    format!("{found} of {searched}{by}{how}, {time}")
 }
 
 fn lowest(index: &IndexReport) -> Option<f64> {

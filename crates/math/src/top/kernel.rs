@@ -3,73 +3,67 @@ use half::f16;
 use pulp::{Arch, NullaryFnOnce};
 
 use super::{Queries, Stored};
-use crate::{matrix::Scratch, single::Dot};
+use crate::single::Dot;
 
 /// Rows of a tile.
-pub(super) const MOST_ROWS: usize = 64;
+pub(super) const ROWS: usize = 64;
+/// Bytes of rows that meet all queries before the next ones do: they stay in the first-level cache beside a query.
+const NEAR_BYTES: usize = 16 << 10;
 
 /// What is proposed for the rows of a tile.
 pub(super) struct Scores {
     /// Squared lengths.
-    pub squares: [f32; MOST_ROWS],
-    inverse_lengths: [f32; MOST_ROWS],
-    /// The products with the queries: those of one query lie together, or, of a packed product, those of one row.
+    pub squares: [f32; ROWS],
+    /// One over the lengths.
+    pub inverse_lengths: [f32; ROWS],
+    /// `[rows, queries]`
     products: Vec<f32>,
-    by_row: bool,
     queries: usize,
     buffer: Vec<f32>,
-    scratch: Scratch,
 }
 
 impl Scores {
     pub fn new(queries: usize) -> Self {
         Self {
-            squares: [0.0; MOST_ROWS],
-            inverse_lengths: [0.0; MOST_ROWS],
-            products: vec![0.0; MOST_ROWS * queries],
-            by_row: false,
+            squares: [0.0; ROWS],
+            inverse_lengths: [0.0; ROWS],
+            products: vec![0.0; ROWS * queries],
             queries,
             buffer: Vec::new(),
-            scratch: Scratch::default(),
         }
     }
 
-    /// The proposed cosine of a query and a row of the tile.
-    pub fn cosine(&self, query: usize, place: usize) -> f32 {
-        let at = if self.by_row { place * self.queries + query } else { query * MOST_ROWS + place };
-        self.products[at] * self.inverse_lengths[place]
+    /// The products of a row of the tile with the queries: times its inverse length they are the proposed cosines.
+    pub fn products(&self, place: usize) -> &[f32] {
+        &self.products[place * self.queries..(place + 1) * self.queries]
     }
 
-    /// Scores a tile of at most [`MOST_ROWS`] rows.
+    /// Scores a tile of at most [`ROWS`] rows.
     pub fn propose(&mut self, queries: &Queries, tile: Stored<'_>) {
-        match (tile, &queries.packed) {
+        let Queries { dim, unit, .. } = queries;
+        match tile {
             // For one query converting and multiplying are one pass; for several the conversion is done once.
-            (Stored::Half(rows), None) if self.queries == 1 && has_fused() => {
-                score_half(&queries.unit, rows, &mut self.products, &mut self.squares);
+            Stored::Half(rows) if self.queries == 1 && has_fused() => {
+                score_half(unit, rows, &mut self.products, &mut self.squares);
             }
-            (tile, packed) => {
+            tile => {
                 let rows = tile.widen(&mut self.buffer);
-                if let Some(packed) = packed {
-                    self.by_row = true;
-                    let count = rows.len() / queries.dim;
-                    packed.multiply(rows, &mut self.products[..count * self.queries], &mut self.scratch);
-                } else {
-                    for (query, products) in
-                        queries.unit.chunks_exact(queries.dim).zip(self.products.chunks_exact_mut(MOST_ROWS))
-                    {
-                        Arch::new().dispatch(Products { query, rows, products });
-                    }
+                let near = (NEAR_BYTES / (4 * dim)).max(1);
+                let products = self.products.chunks_mut(near * self.queries);
+                for (rows, products) in rows.chunks(near * dim).zip(products) {
+                    Arch::new().dispatch(Products { dim: *dim, queries: unit, rows, products });
                 }
-                Arch::new().dispatch(Squares { dim: queries.dim, rows, squares: &mut self.squares });
+                Arch::new().dispatch(Squares { dim: *dim, rows, squares: &mut self.squares });
             }
         }
         Arch::new().dispatch(Invert { squares: &self.squares, inverse: &mut self.inverse_lengths });
     }
 }
 
-/// The products of one query.
+/// The products of all queries with a few rows.
 struct Products<'a> {
-    query: &'a [f32],
+    dim: usize,
+    queries: &'a [f32],
     rows: &'a [f32],
     products: &'a mut [f32],
 }
@@ -79,8 +73,12 @@ impl NullaryFnOnce for Products<'_> {
 
     #[inline(always)]
     fn call(self) {
-        for (row, product) in self.rows.chunks_exact(self.query.len()).zip(self.products) {
-            *product = Dot { a: self.query, b: row }.call();
+        let count = self.queries.len() / self.dim;
+        for (at, query) in self.queries.chunks_exact(self.dim).enumerate() {
+            for (row, products) in self.rows.chunks_exact(self.dim).zip(self.products.chunks_exact_mut(count))
+            {
+                products[at] = Dot { a: query, b: row }.call();
+            }
         }
     }
 }
@@ -89,7 +87,7 @@ impl NullaryFnOnce for Products<'_> {
 struct Squares<'a> {
     dim: usize,
     rows: &'a [f32],
-    squares: &'a mut [f32; MOST_ROWS],
+    squares: &'a mut [f32],
 }
 
 impl NullaryFnOnce for Squares<'_> {
@@ -105,8 +103,8 @@ impl NullaryFnOnce for Squares<'_> {
 
 /// One over the lengths. Where there is none, what comes out is not looked at.
 struct Invert<'a> {
-    squares: &'a [f32; MOST_ROWS],
-    inverse: &'a mut [f32; MOST_ROWS],
+    squares: &'a [f32],
+    inverse: &'a mut [f32],
 }
 
 impl NullaryFnOnce for Invert<'_> {

@@ -12,18 +12,13 @@ mod tests;
 use std::{cmp::Ordering, collections::BinaryHeap, ops::Range};
 
 use half::{f16, slice::HalfFloatSliceExt};
-use kernel::{MOST_ROWS, Scores};
+use kernel::{ROWS, Scores};
 
 use crate::{
-    matrix::{Format, Matrix},
     rows::{dot, row_count},
     single::ErrorBound,
 };
 
-/// Queries from which on a packed product pays.
-const MANY: usize = 8;
-/// Roundings beyond one a value on the way to a sum of proposals: partial sums, a bias of 0.
-const FURTHER: usize = 64;
 /// Squared lengths between which a cosine in `f32` neither overflows nor loses digits to underflow.
 const SAFE: Range<f32> = 1e-20..1e20;
 
@@ -54,6 +49,8 @@ impl PartialOrd for Hit {
 #[derive(Debug, Clone)]
 pub struct Top {
     most: usize,
+    /// Known from elsewhere: so many better ones that nothing below can win.
+    floor: f64,
     /// The worst hit lies on top.
     heap: BinaryHeap<Hit>,
 }
@@ -61,7 +58,7 @@ pub struct Top {
 impl Top {
     /// Keeps the `most` best.
     pub fn new(most: usize) -> Self {
-        Self { most, heap: BinaryHeap::new() }
+        Self { most, floor: f64::NEG_INFINITY, heap: BinaryHeap::new() }
     }
 
     /// Lets a row compete. A similarity that is NaN never wins.
@@ -86,10 +83,15 @@ impl Top {
     /// The similarity below which nothing can win any more.
     pub fn cut(&self) -> f64 {
         match self.heap.peek() {
-            Some(worst) if self.heap.len() == self.most => worst.similarity,
+            Some(worst) if self.heap.len() == self.most => worst.similarity.max(self.floor),
             _ if self.most == 0 => f64::INFINITY,
-            _ => f64::NEG_INFINITY,
+            _ => self.floor,
         }
+    }
+
+    /// Learns the cut of a list of the same query over other rows: what cannot win there cannot win here.
+    pub fn raise(&mut self, cut: f64) {
+        self.floor = self.floor.max(cut);
     }
 
     /// The hits, the best first.
@@ -99,14 +101,13 @@ impl Top {
 }
 
 /// What asks: `[m, dim]` vectors, each with a direction.
+#[derive(Debug)]
 pub struct Queries {
     dim: usize,
     values: Vec<f32>,
     lengths: Vec<f64>,
     /// The same brought to unit length, for the proposals.
     unit: Vec<f32>,
-    /// Those packed, where they are many.
-    packed: Option<Matrix>,
     /// How far a proposal may be from the cosine.
     slack: f64,
 }
@@ -123,11 +124,10 @@ impl Queries {
             query.iter().map(|&value| (f64::from(value) / length) as f32).collect()
         };
         let unit: Vec<f32> = values.chunks_exact(dim).zip(&lengths).flat_map(scaled).collect();
-        let packed = (lengths.len() >= MANY).then(|| Matrix::new(&unit, dim, &[], Format::F32));
         // With γ the relative error of an f32 sum: γ for the product, γ/2 for the row's length, and some ulps for the quotient and the query's
         // rounding to unit length, all times a cosine of at most 1.
-        let slack = 2.0 * ErrorBound::new(dim + FURTHER).of(1.0, 1.0) + 1e-6;
-        Some(Self { dim, values, lengths, unit, packed, slack })
+        let slack = 2.0 * ErrorBound::new(dim).of(1.0, 1.0) + 1e-6;
+        Some(Self { dim, values, lengths, unit, slack })
     }
 
     /// The values of a query, as they were given.
@@ -201,25 +201,36 @@ pub fn scan(queries: &Queries, rows: Stored<'_>, number: impl Fn(usize) -> Optio
         Stored::Single(values) => row_count(values, dim),
     };
     let (mut scores, mut row) = (Scores::new(queries.len()), Vec::new());
-    for start in (0..count).step_by(MOST_ROWS) {
-        let places = start..count.min(start + MOST_ROWS);
+    // What a proposal must reach to matter. Rounded to f32 it moves by less than the 1e-7 that is taken off.
+    let reach = |top: &Top| (top.cut() - queries.slack - 1e-7) as f32;
+    let mut cuts: Vec<f32> = tops.iter().map(reach).collect();
+    for start in (0..count).step_by(ROWS) {
+        let places = start..count.min(start + ROWS);
         if places.clone().all(|place| number(place).is_none()) {
             continue;
         }
         let tile = rows.part(places.start * dim..places.end * dim);
         scores.propose(queries, tile);
-        for (query, top) in tops.iter_mut().enumerate() {
-            for place in 0..places.len() {
-                let reach = f64::from(scores.cosine(query, place)) + queries.slack;
-                if SAFE.contains(&scores.squares[place]) && reach < top.cut() {
-                    continue;
-                }
-                let Some(number) = number(start + place) else { continue };
-                let values = tile.part(place * dim..(place + 1) * dim).widen(&mut row);
-                let length = dot(values, values).sqrt();
-                if has_direction(length) {
+        for place in 0..places.len() {
+            let products = scores.products(place);
+            let inverse = scores.inverse_lengths[place];
+            let may = |(product, cut): (&f32, &f32)| product * inverse >= *cut;
+            let is_safe = SAFE.contains(&scores.squares[place]);
+            // Without a branch inside, so that it is compared by the vector.
+            if is_safe && !products.iter().zip(&cuts).fold(false, |any, pair| any | may(pair)) {
+                continue;
+            }
+            let Some(number) = number(start + place) else { continue };
+            let values = tile.part(place * dim..(place + 1) * dim).widen(&mut row);
+            let length = dot(values, values).sqrt();
+            if !has_direction(length) {
+                continue;
+            }
+            for (query, top) in tops.iter_mut().enumerate() {
+                if !is_safe || may((&products[query], &cuts[query])) {
                     let similarity = dot(queries.values(query), values) / (queries.lengths[query] * length);
                     top.push(Hit { similarity, row: number });
+                    cuts[query] = reach(top);
                 }
             }
         }

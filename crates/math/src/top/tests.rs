@@ -43,6 +43,7 @@ fn scanned(
             Stored::Single(rows) => Stored::Single(&rows[values]),
         };
         let mut own = queries.tops(most);
+        own.iter_mut().zip(&tops).for_each(|(own, top)| own.raise(top.cut()));
         scan(queries, part, |place| wanted(start + place).then_some((start + place) as u64), &mut own);
         tops.iter_mut().zip(own).for_each(|(top, own)| top.merge(own));
     }
@@ -72,7 +73,7 @@ proptest! {
         // Zero queries of the kind with axes are no queries.
         asked.chunks_exact_mut(dim).filter(|query| query.iter().all(|v| *v == 0.0)).for_each(|query| query[0] = 0.5);
         let queries = Queries::new(asked.clone(), dim).unwrap();
-        let wanted = |row: usize| skip == 1 || row % skip != 0;
+        let wanted = |row: usize| skip == 1 || !row.is_multiple_of(skip);
         let scaled: Vec<f32> = rows.iter().map(|v| v * 2f32.powi(scale)).collect();
         let half = halves(&rows);
         let wide: Vec<f32> = half.iter().map(|v| v.to_f32()).collect();
@@ -91,10 +92,9 @@ fn all_ways_of_proposing_agree() {
     for dim in [1, 15, 16, 31, 32, 33, 64, 100, 512, 770] {
         let rows = table(crate::testing::Kind::Half, 60, dim, dim as u64);
         let half = halves(&rows);
-        for m in [1, 3, MANY, 70] {
+        for m in [1, 3, 70] {
             let asked: Vec<f32> = rows.iter().cycle().take(m * dim).copied().collect();
             let queries = Queries::new(asked, dim).unwrap();
-            assert_eq!(queries.packed.is_some(), m >= MANY);
             for tile in [Stored::Single(&rows), Stored::Half(&half)] {
                 let mut scores = Scores::new(m);
                 scores.propose(&queries, tile);
@@ -102,7 +102,8 @@ fn all_ways_of_proposing_agree() {
                     for (place, row) in rows.chunks_exact(dim).enumerate() {
                         let length = dot(row, row).sqrt();
                         let exact = dot(queries.values(query), row) / (queries.lengths[query] * length);
-                        let error = (f64::from(scores.cosine(query, place)) - exact).abs();
+                        let proposed = scores.products(place)[query] * scores.inverse_lengths[place];
+                        let error = (f64::from(proposed) - exact).abs();
                         assert!(error <= queries.slack / 4.0, "{dim} {m} {error}");
                     }
                 }

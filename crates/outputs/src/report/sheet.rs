@@ -91,7 +91,7 @@ fn card(hit: &SearchHit, with_pictures: bool) -> Markup {
             }
             p.facts {
                 span { "#" (hit.rank) }
-                @if let Some(similarity) = hit.similarity { span { "similarity " b { (format!("{similarity:.4}")) } } }
+                @if let Some(similarity) = hit.similarity { span { "sim " b { (format!("{similarity:.4}")) } } }
             }
             @if let Some(text) = &hit.caption { (caption(text)) }
             p.facts {
