@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 34] = [
+const COMMANDS: [&[&str]; 35] = [
     &[],
     &["run"],
     &["demo"],
@@ -36,6 +36,7 @@ const COMMANDS: [&[&str]; 34] = [
     &["qdrant", "pull"],
     &["report"],
     &["decide"],
+    &["search"],
     &["why"],
     &["doctor"],
     &["completions"],

@@ -16,6 +16,7 @@ mod recipe;
 mod referee;
 mod report;
 mod report_models;
+mod search;
 mod uid;
 
 pub use caption::{CaptionOptions, RewriteOptions, SendImage};
@@ -31,4 +32,5 @@ pub use recipe::{InputOptions, Recipe, StepOptions, StepSpec};
 pub use referee::{RefereeOptions, RefereePolicy};
 pub use report::*;
 pub use report_models::*;
+pub use search::*;
 pub use uid::{ParseUidError, Uid};

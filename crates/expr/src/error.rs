@@ -40,6 +40,13 @@ struct Inner {
     hint: Option<String>,
 }
 
+/// A condition that cannot be read or does not fit its columns is wrong use. Errors of evaluation are wrong data: their callers say so, with the rows.
+impl From<ExprError> for cribble_core::Error {
+    fn from(error: ExprError) -> Self {
+        error.of_kind(cribble_core::ErrorKind::Usage)
+    }
+}
+
 /// The kinds of failure. Names of types are those of the language: `boolean`, `bigint`, `unsigned bigint`, `double`,
 /// `text`, `uid`, `list`, or an Arrow type that the language has no operators for.
 #[derive(Debug, thiserror::Error)]
@@ -211,6 +218,17 @@ impl ExprError {
     pub(crate) fn in_text(mut self, text: &Arc<str>) -> Self {
         self.inner.text = Arc::clone(text);
         self
+    }
+
+    /// The program's error, with the hint as its cure.
+    #[must_use]
+    pub fn of_kind(self, kind: cribble_core::ErrorKind) -> cribble_core::Error {
+        let hint = self.hint();
+        let wrapped = cribble_core::Error::wrap(kind, self);
+        match hint {
+            Some(hint) => wrapped.with_hint(hint),
+            None => wrapped,
+        }
     }
 
     /// What went wrong.

@@ -10,7 +10,9 @@ use cribble_core::Uid;
 use parquet::{
     arrow::{
         ArrowWriter, ProjectionMask,
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+        arrow_reader::{
+            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+        },
     },
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
@@ -164,6 +166,8 @@ pub enum RowChoice {
     Groups(Range<usize>),
     /// A range of rows.
     Rows(Range<u64>),
+    /// Single rows, ascending and each once; rows that do not exist are passed over.
+    At(Vec<u64>),
 }
 
 /// An open parquet file, ours or anybody's. Holds the footer, nothing else.
@@ -244,6 +248,12 @@ impl TableReader {
             RowChoice::Rows(rows) => builder
                 .with_offset(rows.start as usize)
                 .with_limit((rows.end.saturating_sub(rows.start)) as usize),
+            RowChoice::At(rows) => {
+                let total = self.rows();
+                let single =
+                    rows.iter().filter(|&&row| row < total).map(|&row| row as usize..row as usize + 1);
+                builder.with_row_selection(RowSelection::from_consecutive_ranges(single, total as usize))
+            }
         };
         let mut reader = guarded(&path, || builder.build())?
             .map_err(|source| IoError::Parquet { path: path.clone(), source })?;
@@ -282,6 +292,7 @@ impl TableReader {
             RowChoice::All => 0,
             RowChoice::Groups(groups) => self.group_rows().iter().take(groups.start).sum(),
             RowChoice::Rows(rows) => rows.start,
+            RowChoice::At(rows) => rows.first().copied().unwrap_or(0),
         };
         for batch in self.read(&["uid"], choice, 64 * 1024)? {
             let batch = batch?;
@@ -303,91 +314,4 @@ impl std::fmt::Debug for TableReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{AsArray, BooleanArray, Float32Array, Int32Array, StringArray};
-
-    fn table(path: &Path, rows: usize, piece: usize) -> Vec<Uid> {
-        let mut fields = verdict_fields().to_vec();
-        fields.push(Field::new("cluster", DataType::Int32, true));
-        fields.push(Field::new("sim", DataType::Float32, true));
-        let mut writer = TableWriter::create(path, Arc::new(Schema::new(fields))).unwrap();
-        let uids: Vec<Uid> = (0..rows as u128).map(|row| Uid(row * 0x1_0001_0001_0001_0001)).collect();
-        for start in (0..rows).step_by(piece) {
-            let range = start..(start + piece).min(rows);
-            writer
-                .write_columns(vec![
-                    uid_array(&uids[range.clone()]),
-                    Arc::new(range.clone().map(|row| Some(row % 3 == 0)).collect::<BooleanArray>()),
-                    Arc::new(
-                        range.clone().map(|row| (row % 3 != 0).then_some("where")).collect::<StringArray>(),
-                    ),
-                    Arc::new(
-                        range.clone().map(|row| (row % 5 != 0).then_some(row as i32)).collect::<Int32Array>(),
-                    ),
-                    Arc::new(range.clone().map(|row| Some(row as f32)).collect::<Float32Array>()),
-                ])
-                .unwrap();
-        }
-        assert_eq!(writer.finish().unwrap(), rows as u64);
-        uids
-    }
-
-    #[test]
-    fn columns_come_back_in_the_order_asked_and_bytes_do_not_depend_on_batches() {
-        let folder = tempfile::tempdir().unwrap();
-        let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
-        let uids = table(&a, 300_000, 300_000);
-        table(&b, 300_000, 7_777);
-        assert!(
-            std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(),
-            "the same rows must give the same bytes"
-        );
-        let reader = TableReader::open(&a).unwrap();
-        assert_eq!((reader.rows(), reader.group_rows().len()), (300_000, 3));
-        assert_eq!(reader.uids(&RowChoice::All).unwrap(), uids);
-        assert_eq!(reader.uids(&RowChoice::Groups(1..2)).unwrap(), uids[131_072..262_144]);
-        assert_eq!(reader.uids(&RowChoice::Rows(5..262_150)).unwrap(), uids[5..262_150]);
-        let mut row = 0;
-        for batch in reader.read(&["sim", "uid", "cluster", "sim"], &RowChoice::All, 1000).unwrap() {
-            let batch = batch.unwrap();
-            assert!(batch.num_rows() <= 1000);
-            assert_eq!(batch.schema().field(1).name(), "uid");
-            let (sims, again) = (batch.column(0), batch.column(3));
-            assert_eq!(sims, again);
-            for &sim in sims.as_primitive::<arrow::datatypes::Float32Type>().values() {
-                assert_eq!(sim, row as f32);
-                row += 1;
-            }
-        }
-        assert_eq!(row, 300_000);
-        let none: [&str; 0] = [];
-        let total: usize =
-            reader.read(&none, &RowChoice::All, 1 << 20).unwrap().map(|b| b.unwrap().num_rows()).sum();
-        assert_eq!(total, 300_000);
-        assert!(reader.read(&["cluste"], &RowChoice::All, 10).err().unwrap().to_string().contains("cluster"));
-    }
-
-    #[test]
-    fn unfinished_and_empty_tables_and_cut_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.parquet");
-        drop(TableWriter::create(&path, Arc::new(Schema::new(verdict_fields().to_vec()))).unwrap());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        table(&path, 0, 1);
-        assert!(TableReader::open(&path).unwrap().uids(&RowChoice::All).unwrap().is_empty());
-        table(&path, 2000, 500);
-        let whole = std::fs::read(&path).unwrap();
-        for cut in (0..whole.len()).step_by(97).chain(whole.len() - 40..whole.len()) {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            let error = TableReader::open(&path).and_then(|t| t.uids(&RowChoice::All)).unwrap_err();
-            assert!(error.to_string().contains("a.parquet"), "{error}");
-        }
-        for at in (0..whole.len()).step_by(41) {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 0x41;
-            std::fs::write(&path, &damaged).unwrap();
-            let _ = TableReader::open(&path).and_then(|t| t.uids(&RowChoice::All));
-        }
-    }
-}
+mod tests;

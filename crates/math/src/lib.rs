@@ -29,6 +29,7 @@ mod single;
 pub mod sketch;
 #[cfg(test)]
 mod testing;
+pub mod top;
 pub mod workers;
 
 pub use components::UnionFind;

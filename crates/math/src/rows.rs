@@ -159,7 +159,7 @@ impl RowSource for VecRows {
 }
 
 /// The number of rows in a slice. Panics where the slice is no whole number of rows: that is a bug of the caller.
-pub(crate) fn row_count(rows: &[f32], dim: usize) -> usize {
+pub(crate) fn row_count<T>(rows: &[T], dim: usize) -> usize {
     assert!(dim > 0, "rows need at least one value each");
     assert!(rows.len().is_multiple_of(dim), "{} values are no whole number of rows of {dim}", rows.len());
     rows.len() / dim

@@ -18,9 +18,10 @@ fn padded(tail: &[f32]) -> [f32; LANES] {
     block
 }
 
-struct Dot<'a> {
-    a: &'a [f32],
-    b: &'a [f32],
+/// The sum as a value, so that other loops can be compiled around it for the same instruction set.
+pub(crate) struct Dot<'a> {
+    pub a: &'a [f32],
+    pub b: &'a [f32],
 }
 
 impl NullaryFnOnce for Dot<'_> {

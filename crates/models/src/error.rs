@@ -1,4 +1,5 @@
 //! What can go wrong with a checkpoint: each error names the file and what to do.
+use cribble_core::{Error, ErrorKind};
 use std::path::PathBuf;
 
 /// An error of this crate. Pictures have their own: [`cribble_pixels::PixelError`].
@@ -75,3 +76,28 @@ pub enum ModelError {
 
 /// The result of this crate's functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
+
+impl From<ModelError> for Error {
+    /// What the recipe asks of a model that cannot do it is wrong use, all else is wrong or missing files.
+    fn from(error: ModelError) -> Self {
+        let (message, hint) = match &error {
+            ModelError::Missing { place, what, cure } => (format!("{place}: {what} is missing"), cure.clone()),
+            ModelError::NoTower { model, tower, cure } => {
+                return Error::usage(format!("{model} has no {tower} encoder")).with_hint(*cure);
+            }
+            ModelError::Unsupported { .. } => {
+                (error.to_string(), "docs/embed.md lists the families and what their folders must hold".into())
+            }
+            ModelError::Malformed { .. } | ModelError::Shape { .. } => {
+                (error.to_string(), "fetch the model again, or name another".into())
+            }
+            _ => (
+                error.to_string(),
+                "a model is a folder, a Hub name (owner/name or owner/name@revision) or builtin:demo-clip; without a network it must be in the cache of Hugging Face already"
+                    .into(),
+            ),
+        };
+        // The message of the source would repeat itself below ours; its own source (what the system said) is part of the message.
+        Error::new(ErrorKind::Input, message).with_hint(hint)
+    }
+}

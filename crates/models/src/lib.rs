@@ -4,6 +4,7 @@
 //! thread and give each sample the same bits whatever stands beside it in the batch, so callers spread batches over threads as they
 //! like. Vectors are L2-normalised f32.
 #![warn(missing_docs)]
+mod encoder;
 mod error;
 mod families;
 mod image_tower;
@@ -15,6 +16,7 @@ mod text_tower;
 pub mod tokenize;
 pub mod weights;
 
+pub use encoder::{Encoder, Towers};
 pub use error::{ModelError, Result};
 pub use image_tower::ImageTower;
 pub use model::{Device, Dtype, Identity, Model, ModelOptions};

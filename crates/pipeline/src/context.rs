@@ -205,12 +205,27 @@ impl StepContext<'_> {
         self.run.join("embeddings").join(name)
     }
 
-    /// Opens an embedding's rows of one shard. Values are as stored, not normalised.
+    /// Opens an embedding's rows of one shard, after a look at its shape. Values are as stored, not normalised.
     pub fn open_embedding(&self, embedding: &Embedding, shard: u32) -> Result<ArrayReader> {
-        let name = &embedding.info.name;
-        let Some(folder) = &embedding.folder else { return Ok(self.dataset.open_array(shard, name)?) };
-        let file = SourceFile::open_local(folder.join(format!("{}.npy", self.shard_name(shard))))?;
-        Ok(ArrayReader::from_npy(name, &NpyFile::open(file)?))
+        let ArrayInfo { name, dim, .. } = &embedding.info;
+        let reader = match &embedding.folder {
+            None => self.dataset.open_array(shard, name)?,
+            Some(folder) => {
+                let path = folder.join(format!("{}.npy", self.shard_name(shard)));
+                ArrayReader::from_npy(name, &NpyFile::open(SourceFile::open_local(path)?)?)
+            }
+        };
+        let rows = self.rows(shard);
+        if reader.rows() != rows as u64 || reader.dim() != *dim {
+            return Err(Error::input(format!(
+                "shard {}: '{name}' is [{}, {}], expected [{rows}, {dim}]",
+                self.shard_name(shard),
+                reader.rows(),
+                reader.dim()
+            ))
+            .with_hint("`cribble check` lists the shards whose arrays do not fit"));
+        }
+        Ok(reader)
     }
 
     /// A file that lives only until the step is complete.

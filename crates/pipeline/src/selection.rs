@@ -10,14 +10,11 @@ use arrow::{
     datatypes::{DataType, Field, Schema, UInt32Type},
 };
 use cribble_core::{Error, Result, SelectionReport, Uid};
-use cribble_io::tables::TableWriter;
+use cribble_io::{RowChoice, tables::TableWriter};
 use rayon::prelude::*;
 
 use crate::{
-    Decided, Decisions, Executor, RunFolder,
-    errors::concatenate,
-    subset::SubsetSorter,
-    table::{TableReader, read_batches},
+    Decided, Decisions, Executor, RunFolder, errors::concatenate, subset::SubsetSorter, table::TableReader,
 };
 
 /// What became of one sample.
@@ -55,9 +52,27 @@ pub(crate) fn selection_path(run: &Path, shard: &str) -> PathBuf {
 
 /// Reads the selection of one shard, in row order.
 pub fn read_selection(run: &Path, shard: &str) -> Result<Vec<Selection>> {
+    read_rows(run, shard, &RowChoice::All)
+}
+
+/// Reads single rows of a shard's selection, ascending and each once.
+pub fn read_selection_at(run: &Path, shard: &str, rows: &[u64]) -> Result<Vec<Selection>> {
+    let found = read_rows(run, shard, &RowChoice::At(rows.to_vec()))?;
+    if found.len() != rows.len() {
+        return Err(Error::input(format!(
+            "{}: it has fewer rows than its shard",
+            selection_path(run, shard).display()
+        ))
+        .with_hint("run the recipe again with the same --out"));
+    }
+    Ok(found)
+}
+
+fn read_rows(run: &Path, shard: &str, choice: &RowChoice) -> Result<Vec<Selection>> {
     let path = selection_path(run, shard);
     let mut rows = Vec::new();
-    for batch in read_batches(&path, None, 65_536)? {
+    let names: Vec<String> = schema().fields().iter().map(|field| field.name().clone()).collect();
+    for batch in cribble_io::TableReader::open(&path)?.read(&names, choice, 65_536)? {
         let batch = batch?;
         let wrong = || Error::input(format!("{}: not a selection table", path.display()));
         let text = |index: usize| batch.column(index).as_string_opt::<i32>().ok_or_else(wrong);

@@ -54,6 +54,14 @@ pub enum PixelError {
         /// The limit, in pixels.
         limit: u64,
     },
+    /// A picture that cannot be written as JPEG.
+    #[error("{width} x {height} pixels: a JPEG has at most 65535 a side; ask for a smaller picture")]
+    TooLong {
+        /// Pixels a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
     /// The preprocessing configuration lacks something essential or asks for something unknown.
     #[error("preprocessing: key `{key}`: {problem}")]
     Config {
@@ -81,7 +89,7 @@ impl PixelError {
             Self::Unsupported { .. } => "unsupported_image",
             Self::Truncated { .. } => "truncated_image",
             Self::Corrupt { .. } => "corrupt_image",
-            Self::TooManyPixels { .. } => "too_many_pixels",
+            Self::TooManyPixels { .. } | Self::TooLong { .. } => "too_many_pixels",
             Self::Config { .. } => "bad_preprocessor_config",
             Self::OutputSize { .. } => "wrong_output_size",
         }

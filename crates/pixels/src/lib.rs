@@ -35,7 +35,7 @@ pub use limits::{Limits, Mode};
 pub use planes::Rgb;
 pub use preprocess::{Preprocess, Scratch};
 pub use resize::Filter;
-pub use thumbnail::{Fit, fit};
+pub use thumbnail::{Fit, fit, fit_file};
 
 /// Decode an image as Pillow's `Image.open(..).convert("RGB")` does: no EXIF orientation, alpha dropped.
 ///

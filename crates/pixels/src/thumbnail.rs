@@ -5,6 +5,8 @@ use crate::{
     planes::Planes,
     resize::{Level, Order, Resizer, Source, Stretch},
 };
+use jpeg_encoder::{ColorType, Encoder, EncodingError};
+use std::borrow::Cow;
 
 /// What [`fit`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +55,30 @@ pub fn fit(bytes: &[u8], longest: usize, limits: &Limits) -> Result<Fit, PixelEr
     Ok(Fit::Scaled(small.to_rgb()))
 }
 
+/// A picture as pages and models on servers take it: its media type and its bytes. Those that were given where [`fit`] leaves it as it is,
+/// else a JPEG of the quality (1 to 100).
+///
+/// # Errors
+/// As [`fit`]; [`PixelError::TooLong`] where a side of the JPEG would be above 65,535.
+pub fn fit_file<'a>(
+    bytes: &'a [u8],
+    longest: usize,
+    quality: u8,
+    limits: &Limits,
+) -> Result<(&'static str, Cow<'a, [u8]>), PixelError> {
+    let Rgb { width, height, pixels } = match fit(bytes, longest, limits)? {
+        Fit::AsItIs(media) => return Ok((media, Cow::Borrowed(bytes))),
+        Fit::Scaled(rgb) => rgb,
+    };
+    let too_long = PixelError::TooLong { width, height };
+    let (Ok(wide), Ok(high)) = (u16::try_from(width), u16::try_from(height)) else { return Err(too_long) };
+    let mut jpeg = Vec::new();
+    let encoded = Encoder::new(&mut jpeg, quality).encode(&pixels, wide, high, ColorType::Rgb);
+    // Into memory and with all pixels there, nothing else can go wrong.
+    encoded.map_err(|_: EncodingError| too_long)?;
+    Ok(("image/jpeg", Cow::Owned(jpeg)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +122,16 @@ mod tests {
         assert_eq!((width, height, pixels[7 * 3]), (8, 4, 223));
         let png = include_bytes!("../tests/vectors/images/rgba.png");
         assert_eq!(super::fit(png, 4096, &Limits::default()).unwrap(), Fit::AsItIs("image/png"));
+        let (large, wide) = (bmp(100, 50), bmp(70_000, 1));
+        let (media, bytes) = fit_file(&large, 20, 90, &Limits::default()).unwrap();
+        let small = crate::decode_rgb(&bytes, &Limits::default()).unwrap();
+        assert_eq!((media, small.width, small.height), ("image/jpeg", 20, 10));
+        assert_eq!(
+            fit_file(png, 4096, 90, &Limits::default()).unwrap(),
+            ("image/png", Cow::Borrowed(&png[..]))
+        );
+        let wide = fit_file(&wide, 70_000, 90, &Limits::default());
+        assert!(matches!(wide, Err(PixelError::TooLong { width: 70_000, height: 1 })));
         assert!(super::fit(&png[..60], 4096, &Limits::default()).is_err());
     }
 }

@@ -15,15 +15,15 @@ use cribble_math::{
 };
 use cribble_pipeline::{
     Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts,
+    vectors::{
+        FileRows, Tile, block_rows, fault, for_tiles, read_centroids, train_centroids, write_centroids,
+    },
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    centroids::{read_centroids, train_centroids, write_centroids},
-    embedding::fault,
     figures::Figures,
-    tiles::{Tile, for_tiles},
-    training::{FileRows, draw},
+    training::draw,
     values::{from_value, to_value},
 };
 
@@ -295,7 +295,7 @@ fn mean_dist(context: &StepContext<'_>, rows: &FileRows<'_>, centroids: &[f32]) 
     if rows.is_empty() || centroids.is_empty() {
         return Ok(f64::NAN);
     }
-    let block = crate::embedding::block_rows(dim);
+    let block = block_rows(dim);
     let mut buffer = vec![0f32; block * dim];
     let (mut labels, mut sims) = (vec![0u32; block], vec![0f32; block]);
     let (mut sum, mut start) = (0f64, 0);

@@ -19,18 +19,9 @@ pub struct Filter {
     computed: Vec<(String, Expression)>,
 }
 
-fn expression_error(error: ExprError) -> Error {
-    let hint = error.hint();
-    let wrapped = Error::wrap(ErrorKind::Usage, error);
-    match hint {
-        Some(hint) => wrapped.with_hint(hint),
-        None => wrapped,
-    }
-}
-
 impl Filter {
     pub fn new(options: &FilterOptions) -> Result<Self> {
-        let condition = Expression::parse(&options.condition).map_err(expression_error)?;
+        let condition = Expression::parse(&options.condition)?;
         let computed = options
             .compute
             .iter()
@@ -39,7 +30,7 @@ impl Filter {
                 if reserved || name.is_empty() {
                     return Err(Error::usage(format!("compute: '{name}' cannot be the name of a column")));
                 }
-                let parsed = Expression::parse(text).map_err(expression_error)?;
+                let parsed = Expression::parse(text)?;
                 Ok((name.clone(), parsed))
             })
             .collect::<Result<Vec<_>>>()?;
@@ -50,24 +41,23 @@ impl Filter {
     fn columns(&self, schema: &arrow::datatypes::Schema) -> Result<Vec<String>> {
         let mut names = BTreeSet::new();
         for expression in self.parts.iter().chain(self.computed.iter().map(|(_, expression)| expression)) {
-            names.extend(expression.bind(schema).map_err(expression_error)?.columns().iter().cloned());
+            names.extend(expression.bind(schema)?.columns().iter().cloned());
         }
         Ok(names.into_iter().collect())
     }
 
     fn bind(&self, schema: &arrow::datatypes::Schema) -> Result<(Vec<Bound>, Vec<Bound>)> {
-        let condition = |part: &Expression| {
+        let condition = |part: &Expression| -> Result<Bound> {
             let bound = part.bind(schema)?;
             bound.check_boolean()?;
             Ok(bound)
         };
-        let parts =
-            self.parts.iter().map(|part| condition(part).map_err(expression_error)).collect::<Result<_>>()?;
+        let parts = self.parts.iter().map(condition).collect::<Result<_>>()?;
         let computed = self
             .computed
             .iter()
             .map(|(name, expression)| {
-                expression.bind(schema).map_err(|e| expression_error(e).context(format!("compute {name}")))
+                expression.bind(schema).map_err(|e| Error::from(e).context(format!("compute {name}")))
             })
             .collect::<Result<_>>()?;
         Ok((parts, computed))
@@ -170,12 +160,7 @@ impl Step for Filter {
 impl Filter {
     /// An error of evaluation (an overflow, a cast that fails) is wrong data, and is said with its place.
     fn row_error(&self, context: &StepContext<'_>, shard: u32, start: usize, error: ExprError) -> Error {
-        let hint = error.hint();
         let place = format!("shard {}, rows from {start}", context.shard_name(shard));
-        let wrapped = Error::wrap(ErrorKind::Input, error).context(place);
-        match hint {
-            Some(hint) => wrapped.with_hint(hint),
-            None => wrapped,
-        }
+        error.of_kind(ErrorKind::Input).context(place)
     }
 }

@@ -5,26 +5,21 @@ mod best_column;
 mod calls;
 mod caption;
 mod captions;
-mod centroids;
 mod cluster;
 mod dedup;
 mod embed;
-mod embedding;
 mod encoder;
 mod figures;
 mod filter;
-mod images;
 mod judge;
 mod language;
 mod order;
 #[cfg(test)]
 mod parity;
 mod prune;
-mod read_ahead;
 mod referee;
 mod rewrite;
 mod sample_rows;
-mod tiles;
 mod training;
 mod values;
 

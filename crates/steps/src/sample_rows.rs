@@ -1,66 +1,22 @@
 //! The samples of a shard, block by block: where each image lies, and its caption. Only places and texts: bytes are read by the thread that
 //! decodes them. For every step that reads pixels or goes through captions beside them.
-use std::borrow::Cow;
-
+use arrow::array::Array;
 use cribble_core::{Error, Result, Uid};
 use cribble_io::{
-    Storage,
-    source::{Dataset, ImagePlace, ImageReader, LastFile, RowImage},
+    source::{ImageReader, RowImage},
     tar::ImageIndex,
 };
-use cribble_pipeline::{ColumnReader, StepContext};
-
-use arrow::array::Array;
-
-use crate::{
-    captions::texts,
-    images::{Located, open_index, tars},
+use cribble_pipeline::{
+    ColumnReader, StepContext,
+    images::{Located, Pixels, open_index},
 };
 
-/// A file with more bytes is no image that anybody trains on; reading it would break the memory ceiling.
-const MOST_BYTES: u64 = 256 << 20;
+use crate::captions::texts;
+
 /// Rows of captions that are read at once.
 const CAPTION_ROWS: usize = 4096;
 /// Rows of a block, however few of them are wanted.
 const MOST_ROWS: usize = 16_384;
-
-/// Where pixels come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pixels {
-    /// The input's own files.
-    Own,
-    /// The tars of `input.images`, by uid.
-    Tars,
-}
-
-impl Pixels {
-    /// The input's own images first, then those of other tars; `None` where there are neither.
-    pub fn of(dataset: &Dataset, images: Option<&str>) -> Option<Self> {
-        if dataset.images().is_some() { Some(Self::Own) } else { images.map(|_| Self::Tars) }
-    }
-
-    /// What a step's identity says of them: the names and lengths of other tars. The input's own files are in its fingerprint.
-    pub fn identity(self, images: Option<&str>) -> Result<String> {
-        let (Self::Tars, Some(images)) = (self, images) else { return Ok(String::new()) };
-        let mut text = String::new();
-        for tar in tars(images)? {
-            let length = std::fs::metadata(tar.location.path()).map_or(0, |data| data.len());
-            text += &format!("\n{} {length}", tar.name);
-        }
-        Ok(text)
-    }
-
-    /// Where they come from, for people.
-    pub fn describe(self, context: &StepContext<'_>) -> Result<String> {
-        Ok(match self {
-            Self::Own => context.dataset.images().unwrap_or_default().to_string(),
-            Self::Tars => {
-                let images = context.images.unwrap_or_default();
-                format!("{} tars of {images}, by uid", tars(images)?.len())
-            }
-        })
-    }
-}
 
 /// A row that is wanted.
 pub struct Sample {
@@ -69,44 +25,6 @@ pub struct Sample {
     pub image: Option<RowImage>,
     /// Its caption; null captions are none.
     pub text: Option<String>,
-}
-
-/// Why nothing can be made of a row.
-pub struct Fault {
-    pub code: &'static str,
-    pub message: String,
-}
-
-impl Fault {
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
-    }
-}
-
-/// The bytes of an image and where they lie, or why there are none.
-pub type ImageBytes<'a> = Result<(&'a ImagePlace, Cow<'a, [u8]>), Fault>;
-
-/// Reads a row's image. Fails only when something other than the sample is at fault: a file
-/// of its own that is gone or refused is the sample's, a shared one (a tar, a table) is the input's.
-pub fn image_bytes<'a>(
-    storage: &dyn Storage,
-    last: &mut LastFile,
-    image: Option<&'a RowImage>,
-) -> Result<ImageBytes<'a>> {
-    let place = match image {
-        Some(RowImage::At(place)) => place,
-        Some(RowImage::Missing(why)) => return Ok(Err(Fault::new("no_image", why.as_str()))),
-        None => return Ok(Err(Fault::new("no_image", "the row has no image"))),
-    };
-    match place.read(storage, last, MOST_BYTES) {
-        Ok(Some(bytes)) => Ok(Ok((place, bytes))),
-        Ok(None) => {
-            let message = format!("{}: more than {} MB", place.name, MOST_BYTES >> 20);
-            Ok(Err(Fault::new("file_too_large", message)))
-        }
-        Err(error) if place.length().is_some() => Err(error.into()),
-        Err(error) => Ok(Err(Fault::new("no_image", error.to_string()))),
-    }
 }
 
 /// Reads forward through a shard.

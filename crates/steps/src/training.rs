@@ -1,53 +1,15 @@
 //! The rows that k-means is trained on: all that are kept, or a sample by hash of uid and seed, which depends on nothing but the samples.
 //! Dense rows of an uncompressed array are read in place; a thin sample is copied once to a scratch file, because every iteration reads it.
-use std::{fs::File, os::unix::fs::FileExt, path::Path};
+use std::path::Path;
 
 use cribble_core::{Error, ErrorKind, Result, TrainRows};
 use cribble_io::AtomicFile;
-use cribble_math::{RowSource, RowState, SourceError};
-use cribble_pipeline::{Embedding, StepContext};
-use rayon::prelude::*;
-
-use crate::{
-    embedding::ReadFailure,
-    tiles::{Tile, for_tiles},
+use cribble_math::RowState;
+use cribble_pipeline::{
+    Embedding, StepContext,
+    vectors::{Tile, for_tiles},
 };
-
-/// Unit f32 rows in a scratch file.
-pub struct FileRows<'a> {
-    file: File,
-    rows: usize,
-    dim: usize,
-    context: &'a StepContext<'a>,
-}
-
-impl<'a> FileRows<'a> {
-    /// Opens a file of `[rows, dim]` little-endian f32.
-    pub fn open(context: &'a StepContext<'a>, path: &Path, dim: usize) -> Result<Self> {
-        let io = |error: std::io::Error| Error::wrap(ErrorKind::Input, error).context(path.display());
-        let file = File::open(path).map_err(io)?;
-        let rows = file.metadata().map_err(io)?.len() as usize / (4 * dim);
-        Ok(Self { file, rows, dim, context })
-    }
-}
-
-impl RowSource for FileRows<'_> {
-    fn len(&self) -> usize {
-        self.rows
-    }
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
-        self.context.cancel.check().map_err(|error| SourceError::new(ReadFailure::from(error)))?;
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(out);
-        self.file.read_exact_at(bytes, (start * self.dim * 4) as u64).map_err(SourceError::new)?;
-        for value in out {
-            *value = f32::from_bits(u32::from_le(value.to_bits()));
-        }
-        Ok(())
-    }
-}
+use rayon::prelude::*;
 
 /// The training rows of a step, drawn and written to a scratch file.
 pub struct Training {

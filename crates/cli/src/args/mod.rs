@@ -13,6 +13,7 @@ mod qdrant;
 mod referee;
 mod reshard;
 mod run;
+mod search;
 mod subset;
 mod verbs;
 
@@ -31,6 +32,7 @@ pub use qdrant::{
 pub use referee::RefereeArgs;
 pub use reshard::{Keys, ReshardArgs};
 pub use run::{RunArgs, RunningArgs, TaskArgs};
+pub use search::SearchArgs;
 pub use subset::{SubsetArgs, SubsetCommand};
 pub use verbs::{ClusterArgs, DedupArgs, FilterArgs, PruneArgs, VerbArgs};
 
@@ -96,6 +98,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Record a person's word on a sample or a cluster, which overrides the run's
     Decide(DecideArgs),
+    /// Find the rows of a run that are like a text, an image or a sample
+    Search(SearchArgs),
     /// Say what every step thought of one sample
     Why(WhyArgs),
     /// Say whether this machine is fit for work

@@ -5,10 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use cribble_core::{Error, Result};
-use cribble_pipeline::{Decided, Decision, Decisions, RunFolder, StepState, read_column};
+use cribble_pipeline::{Decided, Decision, Decisions, Place, RunFolder, StepState, read_column};
 use serde_json::json;
 
-use super::why;
 use crate::{
     args::{DecideArgs, VerdictArg},
     interrupt::quote,
@@ -34,7 +33,7 @@ pub fn run(settings: &Settings, args: &DecideArgs) -> Result<u8> {
     };
     let what = match (&args.uid, args.cluster) {
         (Some(uid), _) => {
-            let uid = why::find(&run, uid)?.uid.to_string();
+            let uid = Place::find(&run, uid)?.uid.to_string();
             decision.uid = Some(uid.clone());
             format!("sample {uid}")
         }

@@ -12,6 +12,7 @@ mod qdrant_text;
 mod report;
 mod reshard;
 mod run;
+mod search;
 mod subset;
 mod task;
 mod verbs;
@@ -48,6 +49,7 @@ pub fn run(settings: &Settings, command: Command) -> Result<u8> {
         Command::Qdrant(args) => qdrant::run(settings, &args.command),
         Command::Report(args) => report::run(settings, &args),
         Command::Decide(args) => decide::run(settings, &args),
+        Command::Search(args) => search::run(settings, &args),
         Command::Why(args) => why::run(settings, &args),
         Command::Doctor(args) => doctor::run(settings, &args),
         Command::Completions(args) => completions::run(settings, &args),
@@ -78,6 +80,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::Qdrant(_) => "qdrant",
         Command::Report(_) => "report",
         Command::Decide(_) => "decide",
+        Command::Search(_) => "search",
         Command::Why(_) => "why",
         Command::Doctor(_) => "doctor",
         Command::Completions(_) => "completions",

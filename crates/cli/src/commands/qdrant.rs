@@ -3,14 +3,14 @@ use std::{path::Path, time::Duration};
 
 use cribble_core::{Error, Recipe, Result};
 use cribble_io::source::{Dataset, OpenOptions};
-use cribble_pipeline::RunFolder;
+use cribble_pipeline::{Place, RunFolder};
 use cribble_qdrant::{
     ApiKey, DuplicateOptions, Hit, Near, Payloads, PushOptions, RunStore, Server, ServerOptions, ServerStore,
     Store, SubsetFile, VectorSpace, duplicates, image_vector, push, text_vector,
 };
 use serde_json::{Value, json};
 
-use super::{qdrant_text as said, why};
+use super::qdrant_text as said;
 use crate::{
     args::{DedupPointsArgs, PullArgs, PushArgs, QdrantCommand, QueryArgs, QuestionArgs, ServerArgs},
     finish::sorting_memory,
@@ -171,7 +171,7 @@ fn ask<T>(
     let near = match (&question.text, &question.image, &question.uid) {
         (Some(text), _, _) => Some(Near::Vector(text_vector(&space, model, text)?)),
         (_, Some(path), _) => Some(Near::Vector(image_vector(&space, model, path)?)),
-        (_, _, Some(uid)) => Some(Near::Sample(why::find(&subject.folder, uid)?.uid)),
+        (_, _, Some(uid)) => Some(Near::Sample(Place::find(&subject.folder, uid)?.uid)),
         _ => None,
     };
     let Some(url) = url else {

@@ -8,6 +8,7 @@ use super::{
 use crate::{ArrayReader, Batches, IoError, Result, Storage, storage::LocalStorage};
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray},
+    compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use cribble_core::Uid;
@@ -215,6 +216,31 @@ impl Dataset {
             RecordBatch::try_new_with_options(Arc::new(Schema::new(fields.clone())), columns, &options)
                 .map_err(|source| IoError::Arrow { path: path.clone(), source })
         })))
+    }
+
+    /// Columns of single rows of a shard, ascending and each once. Columns are those of the source: a made `uid` is none.
+    pub fn read_columns_at(
+        &self,
+        shard: u32,
+        columns: &[impl AsRef<str>],
+        rows: &[u64],
+    ) -> Result<RecordBatch> {
+        let part = self.part(shard)?;
+        let path = file_of(part);
+        let names: Vec<String> = columns.iter().map(|name| name.as_ref().to_owned()).collect();
+        let known = |name: &String| {
+            let field = self.schema.index_of(name).ok().filter(|_| !(self.made_uid && name == "uid"));
+            field.map(|index| self.schema.fields()[index].clone()).ok_or_else(|| self.missing_column(name))
+        };
+        let fields: Vec<_> = names.iter().map(known).collect::<Result<_>>()?;
+        let batches = part.rows.read_at(&names, rows)?.map(|batch| conform(&batch?, &fields, path));
+        let batches = batches.collect::<Result<Vec<_>>>()?;
+        let found = concat_batches(&Arc::new(Schema::new(fields.clone())), &batches)
+            .map_err(|source| IoError::Arrow { path: path.into(), source })?;
+        if found.num_rows() != rows.len() {
+            return Err(changed(part, found.num_rows() as u64));
+        }
+        Ok(found)
     }
 
     /// Opens an array of a shard. Each thread opens its own.

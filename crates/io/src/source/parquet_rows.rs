@@ -82,6 +82,12 @@ impl Rows for ParquetRows {
         self.open()?.read(columns, &self.choice, batch_rows)
     }
 
+    fn read_at(&self, columns: &[String], rows: &[u64]) -> Result<Batches> {
+        let rows: Vec<u64> = rows.iter().map(|row| self.first_row + row).collect();
+        let batch_rows = rows.len();
+        self.open()?.read(columns, &RowChoice::At(rows), batch_rows)
+    }
+
     fn uids(&self) -> Result<Vec<Uid>> {
         let table = self.open()?;
         if self.schema.field_with_name("uid").is_ok() {

@@ -6,7 +6,7 @@ use crate::{
     npy::{ElementType, NpyFile},
     npz::Npz,
 };
-use arrow::datatypes::SchemaRef;
+use arrow::{array::UInt64Array, compute::take_record_batch, datatypes::SchemaRef};
 use cribble_core::Uid;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,19 @@ pub(super) trait Rows: Send + Sync {
 
     /// Streams columns that exist in the schema, in the order of the names, all rows in row order.
     fn read(&self, columns: &[String], batch_rows: usize) -> Result<Batches>;
+
+    /// As [`Rows::read`], of these rows alone, ascending and each once. Layouts that can skip the others override it.
+    fn read_at(&self, columns: &[String], rows: &[u64]) -> Result<Batches> {
+        let (mut start, rows) = (0, rows.to_vec());
+        Ok(Box::new(self.read(columns, 8192)?.map(move |batch| {
+            let batch = batch?;
+            let range = start..start + batch.num_rows() as u64;
+            start = range.end;
+            let here = rows.iter().filter(|row| range.contains(row)).map(|row| row - range.start);
+            take_record_batch(&batch, &UInt64Array::from_iter_values(here))
+                .map_err(|source| IoError::Arrow { path: "the input".into(), source })
+        })))
+    }
 
     /// One uid a row, in row order.
     fn uids(&self) -> Result<Vec<Uid>>;

@@ -70,7 +70,7 @@ impl Pictures {
 }
 
 /// The URL, if it is a picture that lies inside itself. Anything else could fetch from a network or run.
-fn raster_data_url(url: &str) -> Option<&str> {
+pub fn raster_data_url(url: &str) -> Option<&str> {
     let (kind, data) = url.strip_prefix("data:image/")?.split_once(";base64,")?;
     let raster = ["jpeg", "png", "webp", "gif", "avif", "bmp"].contains(&kind);
     let base64 = data.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='));
@@ -149,7 +149,7 @@ fn card(example: &Example, with_pictures: bool, pictures: &mut Pictures) -> Mark
     }
 }
 
-fn picture(url: Option<&str>, says: &str, labelled: bool) -> Markup {
+pub fn picture(url: Option<&str>, says: &str, labelled: bool) -> Markup {
     html! {
         div.picture {
             @match url {
@@ -162,7 +162,7 @@ fn picture(url: Option<&str>, says: &str, labelled: bool) -> Markup {
 }
 
 /// A caption in its own writing direction; long ones unfold.
-fn caption(text: &str) -> Markup {
+pub fn caption(text: &str) -> Markup {
     let text = text.trim();
     if text.is_empty() {
         return html! { p.caption.quiet { "(empty caption)" } };

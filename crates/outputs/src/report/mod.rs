@@ -19,6 +19,7 @@ mod planted;
 mod prune;
 mod referee;
 mod selection;
+mod sheet;
 mod spread;
 mod step;
 mod table;
@@ -26,6 +27,7 @@ mod table;
 use cribble_core::RunReport;
 
 pub use funnel_text::funnel_text;
+pub use sheet::render_sheet;
 
 /// The page `report.html`: one file without a single external reference, complete without JavaScript, for light and dark screens,
 /// narrow ones and paper. Texts of the input (captions, reasons, names) are escaped, never markup. Pictures are shown only where they

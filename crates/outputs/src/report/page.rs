@@ -17,6 +17,33 @@ const MOST_STEPS: usize = 60;
 /// The whole document.
 pub fn render(report: &RunReport) -> Markup {
     let selection = &report.selection;
+    let title = format!(
+        "Cribble: {} of {} kept, {}",
+        count(selection.kept),
+        counted(selection.seen, "row", "rows"),
+        clip(&report.input.path, 80)
+    );
+    let body = html! {
+        a.skip href="#funnel" { "Skip to the funnel" }
+        (header(report))
+        (navigation(report))
+        main {
+            (funnel::render(report))
+            @for (place, one) in report.steps.iter().enumerate().take(MOST_STEPS) { (step::render(place, one)) }
+            @if report.steps.len() > MOST_STEPS {
+                p.small { "… and " (counted((report.steps.len() - MOST_STEPS) as u64, "more step", "more steps")) ", which report.json has." }
+            }
+            (selection::render(report))
+            @if let Some(value) = &report.planted { (planted::render(value)) }
+            (examples::render(report))
+        }
+        (footer(report))
+    };
+    document(&title, &program(report), body)
+}
+
+/// One file with style, script and policy around a body: every page of ours.
+pub fn document(title: &str, program: &str, body: Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -25,26 +52,13 @@ pub fn render(report: &RunReport) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                meta name="generator" content=(program(report));
+                meta name="generator" content=(program);
                 link rel="icon" href="data:,";
-                title { "Cribble: " (count(selection.kept)) " of " (counted(selection.seen, "row", "rows")) " kept, " (clip(&report.input.path, 80)) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                a.skip href="#funnel" { "Skip to the funnel" }
-                (header(report))
-                (navigation(report))
-                main {
-                    (funnel::render(report))
-                    @for (place, one) in report.steps.iter().enumerate().take(MOST_STEPS) { (step::render(place, one)) }
-                    @if report.steps.len() > MOST_STEPS {
-                        p.small { "… and " (counted((report.steps.len() - MOST_STEPS) as u64, "more step", "more steps")) ", which report.json has." }
-                    }
-                    (selection::render(report))
-                    @if let Some(value) = &report.planted { (planted::render(value)) }
-                    (examples::render(report))
-                }
-                (footer(report))
+                (body)
                 script { (PreEscaped(SCRIPT)) }
             }
         }

@@ -1,16 +1,12 @@
 //! An image on its way to a model: read, proven to be one, made smaller where it is larger than asked for.
-use std::{borrow::Cow, sync::Arc};
-
 use cribble_chat::Image;
-use cribble_core::{Error, Result};
+use cribble_core::Result;
 use cribble_io::{
     Storage,
-    source::{ImagePlace, LastFile, RowImage},
+    source::{LastFile, RowImage},
 };
-use cribble_pixels::{Fit, Limits, fit};
-use jpeg_encoder::{ColorType, Encoder};
-
-use crate::sample_rows::{Fault, image_bytes};
+use cribble_pipeline::images::{Fault, image_bytes};
+use cribble_pixels::{Limits, fit_file};
 
 /// Of images that were scaled down; DataComp's are stored at 95 and less.
 const QUALITY: u8 = 92;
@@ -31,32 +27,8 @@ pub fn picture(
         Err(fault) => return Ok(Err(fault)),
     };
     let longest = if longest == 0 { usize::MAX } else { longest as usize };
-    match fit(&bytes, longest, &Limits::default()) {
-        Ok(Fit::AsItIs(media)) => Ok(Ok(Image::Bytes { media, bytes: bytes_of(bytes) })),
-        Ok(Fit::Scaled(rgb)) => {
-            let mut jpeg = Vec::new();
-            let side = |side: usize| u16::try_from(side).ok();
-            let (Some(width), Some(height)) = (side(rgb.width), side(rgb.height)) else {
-                return Ok(Err(too_wide(place)));
-            };
-            let encoded = Encoder::new(&mut jpeg, QUALITY).encode(&rgb.pixels, width, height, ColorType::Rgb);
-            encoded.map_err(|error| Error::bug(format!("{}: {error}", place.name)))?;
-            Ok(Ok(Image::Bytes { media: "image/jpeg", bytes: jpeg.into() }))
-        }
-        Err(error) => Ok(Err(Fault::new(error.code(), format!("{}: {error}", place.name)))),
-    }
-}
-
-fn too_wide(place: &ImagePlace) -> Fault {
-    Fault::new(
-        "too_many_pixels",
-        format!("{}: more than 65535 pixels wide or high; give image_size", place.name),
-    )
-}
-
-fn bytes_of(bytes: Cow<'_, [u8]>) -> Arc<[u8]> {
-    match bytes {
-        Cow::Borrowed(bytes) => bytes.into(),
-        Cow::Owned(bytes) => bytes.into(),
-    }
+    Ok(match fit_file(&bytes, longest, QUALITY, &Limits::default()) {
+        Ok((media, bytes)) => Ok(Image::Bytes { media, bytes: bytes.into_owned().into() }),
+        Err(error) => Err(Fault::new(error.code(), format!("{}: {error}", place.name))),
+    })
 }

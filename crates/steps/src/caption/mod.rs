@@ -19,7 +19,10 @@ use arrow::datatypes::DataType;
 use cribble_chat::{Image, JobId, Message, Request};
 use cribble_core::{CaptionOptions, Details, Error, Result, SendImage, Uid};
 use cribble_io::source::Dataset;
-use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
+use cribble_pipeline::{
+    Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind,
+    images::{Pixels, build_index},
+};
 
 pub use questions::{Content, Questions, Shown};
 pub use sheet::{Column, Sheet, details, notes};
@@ -28,8 +31,6 @@ pub use text::by_rules;
 use crate::{
     calls::{Caller, Prompt},
     captions::caption_column,
-    images::build_index,
-    sample_rows::Pixels,
 };
 
 /// The column with addresses of images.

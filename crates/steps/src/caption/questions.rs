@@ -5,13 +5,13 @@ use std::{cell::RefCell, collections::VecDeque};
 use cribble_chat::{Image, Job, Request};
 use cribble_core::{Result, Uid};
 use cribble_io::source::LastFile;
-use cribble_pipeline::StepContext;
+use cribble_pipeline::{StepContext, images::Pixels};
 use rayon::prelude::*;
 
 use super::sheet::Sheet;
 use crate::{
     calls::picture,
-    sample_rows::{Pixels, Rows, Sample, block_end},
+    sample_rows::{Rows, Sample, block_end},
 };
 
 /// Images a thread that are made ready at once.

@@ -6,16 +6,13 @@ use cribble_math::{
     nearest::{Finder, FinderBuffers, nearest},
     sketch::{Axes, Sketch, SketchBuffers},
 };
-use cribble_pipeline::{GlobalRow, ScatterWriter, StepContext, TaskOutput};
+use cribble_pipeline::{
+    GlobalRow, ScatterWriter, StepContext, TaskOutput,
+    vectors::{FileRows, Tile, for_tiles, read_centroids, train_centroids, write_centroids},
+};
 
 use super::{Dedup, cells::Plan};
-use crate::{
-    best_column::best_values,
-    centroids::{read_centroids, train_centroids, write_centroids},
-    order::OrderKey,
-    tiles::{Tile, for_tiles},
-    training::{FileRows, draw},
-};
+use crate::{best_column::best_values, order::OrderKey, training::draw};
 
 /// Training rows for each cell. Cells only divide the work: a quarter of FAISS's 256 divides it as evenly for a quarter of the time.
 const ROWS_PER_CELL: u64 = 64;

@@ -4,10 +4,12 @@ use cribble_io::{
     source::{LastFile, RowImage},
     storage::LocalStorage,
 };
-use cribble_pipeline::{StepContext, TaskOutput};
+use cribble_pipeline::{
+    StepContext, TaskOutput,
+    images::{Located, open_index},
+};
 
 use super::exact::short_hash;
-use crate::images::{Located, open_index};
 
 /// The hash of each kept row's image; `None` where its image is not in the tars: their number is the task's data.
 pub fn image_hashes(

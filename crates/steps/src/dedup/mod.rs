@@ -24,9 +24,11 @@ use arrow::datatypes::DataType;
 use cribble_core::{
     CurvePoint, DedupDetails, DedupMode, DedupOptions, Details, Error, Exact, Keep, Recall, Result,
 };
-use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
+use cribble_pipeline::{
+    Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind, images,
+};
 
-use crate::{best_column::require_number, images, values::from_value};
+use crate::{best_column::require_number, values::from_value};
 
 /// ε of the curve in the report, as far as the largest of the recipe, beside those of the recipe.
 const GRID: [f64; 17] =

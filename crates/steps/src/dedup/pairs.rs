@@ -9,11 +9,14 @@ use cribble_math::{
     sketch::{Sketch, suspects},
     workers,
 };
-use cribble_pipeline::{Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput};
+use cribble_pipeline::{
+    Embedding, GlobalRow, ScatterReader, ScatterWriter, StepContext, TaskOutput,
+    vectors::{FileRows, math_error},
+};
 use rayon::prelude::*;
 
 use super::{Dedup, assign::Record, cells::Plan, rows::Fetched};
-use crate::{embedding::math_error, order::OrderKey, training::FileRows, values::to_value};
+use crate::{order::OrderKey, values::to_value};
 
 /// The largest earlier similarity of a row in one cell, on its way back to the shard.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]

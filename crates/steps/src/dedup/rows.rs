@@ -3,13 +3,11 @@
 use cribble_core::Result;
 use cribble_io::npy::ElementType;
 use cribble_math::RowState;
-use cribble_pipeline::{Embedding, GlobalRow, StepContext};
-use rayon::prelude::*;
-
-use crate::{
-    embedding::{open_shard, read_rows},
-    tiles::unit_row,
+use cribble_pipeline::{
+    Embedding, GlobalRow, StepContext,
+    vectors::{open_floats, read_rows, unit_row},
 };
+use rayon::prelude::*;
 
 /// Some rows as they are stored.
 pub struct Fetched {
@@ -67,7 +65,7 @@ fn read_shard(
     out: &mut [u8],
 ) -> Result<()> {
     let Some(first) = rows.first() else { return Ok(()) };
-    let mut reader = open_shard(context, embedding, first.shard())?;
+    let mut reader = open_floats(context, embedding, first.shard())?;
     let rows: Vec<u32> = rows.iter().map(|row| row.row()).collect();
     read_rows(context, &mut reader, &rows, out)
 }

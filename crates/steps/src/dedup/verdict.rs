@@ -7,7 +7,7 @@ use arrow::{
 };
 use cribble_core::{DedupMode, Error, Result, Uid};
 use cribble_math::pairs::is_removed;
-use cribble_pipeline::{ScatterReader, StepContext, TaskOutput, Verdicts};
+use cribble_pipeline::{ScatterReader, StepContext, TaskOutput, Verdicts, vectors::fault};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,7 +18,7 @@ use super::{
     exact,
     pairs::Found,
 };
-use crate::{embedding::fault, values::to_value};
+use crate::values::to_value;
 
 /// Rows judged semantically, and how many of them each ε of the curve removes.
 #[derive(Debug, Default, Serialize, Deserialize)]

@@ -4,13 +4,11 @@ use std::sync::{Mutex, PoisonError};
 use cribble_core::{Error, Result};
 use cribble_io::{Storage, source::LastFile};
 use cribble_models::{ImageTower, TextTower, Tokens};
+use cribble_pipeline::images::{Fault, image_bytes};
 use cribble_pixels::{Limits, Mode, PixelError, Scratch};
 use half::f16;
 
-use crate::{
-    encoder::{cosine, model_error},
-    sample_rows::{Fault, Sample, image_bytes},
-};
+use crate::{encoder::cosine, sample_rows::Sample};
 
 /// The vectors of a row; empty where there is no such tower.
 #[derive(Default)]
@@ -88,7 +86,7 @@ impl Encoders<'_> {
         }
         let images =
             self.images.map(|tower| tower.encode(&desk.pixels[..good.len() * pixels_each], good.len()));
-        let texts = self.texts.map(|tower| tower.encode(&tokens)).transpose().map_err(model_error)?;
+        let texts = self.texts.map(|tower| tower.encode(&tokens)).transpose()?;
         let row = |all: &Option<Vec<f32>>, at: usize| -> Option<Vec<f32>> {
             all.as_ref().map(|all| all[at * self.dim..(at + 1) * self.dim].to_vec())
         };

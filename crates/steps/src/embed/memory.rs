@@ -5,7 +5,6 @@ use cribble_models::Model;
 use cribble_pipeline::{StepContext, resident_memory};
 
 use super::Embed;
-use crate::encoder::model_error;
 
 /// Bytes of memory that a pixel takes while it is decoded and resized: three as decoded, and as many on the way.
 const PIXEL_BYTES: u64 = 6;
@@ -64,14 +63,14 @@ impl Embed {
 fn thread_bytes(model: &Model, image: bool, text: bool) -> Result<(u64, u64)> {
     let (mut scratch, mut sample) = (0, 4096);
     if image {
-        let tower = model.images().map_err(model_error)?;
+        let tower = model.images()?;
         let (height, width) = tower.preprocess().size();
         scratch = tower.scratch_bytes();
         sample += 3 * size_of::<f32>() * height * width;
     }
     if text {
         // The two encoders run one after the other on a thread, but each keeps its buffers.
-        scratch += model.texts().map_err(model_error)?.scratch_bytes();
+        scratch += model.texts()?.scratch_bytes();
     }
     Ok((scratch as u64, sample as u64))
 }

@@ -19,17 +19,14 @@ use cribble_io::{
     npy::ElementType,
     source::{ArrayInfo, Dataset},
 };
-use cribble_models::{Identity, Model};
-use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
+use cribble_models::{Encoder, Identity, Model, Towers};
+use cribble_pipeline::{
+    Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind,
+    images::{Pixels, build_index},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    captions::caption_column,
-    encoder::{Encoder, Towers, identity_text},
-    images::build_index,
-    sample_rows::Pixels,
-    values::from_value,
-};
+use crate::{captions::caption_column, encoder::identity_text, values::from_value};
 
 /// What a recipe can say to need no captions.
 const WITHOUT_TEXT: &str = "what = [\"image\"]";

@@ -20,7 +20,6 @@ use super::{
     memory::Sizes,
 };
 use crate::{
-    encoder::model_error,
     sample_rows::{Rows, Sample, block_end},
     values::to_value,
 };
@@ -127,8 +126,8 @@ impl Embed {
     ) -> Result<Encoders<'a>> {
         Ok(Encoders {
             storage: context.dataset.storage(),
-            images: plan.image.map(|_| model.images()).transpose().map_err(model_error)?,
-            texts: plan.text.as_ref().map(|_| model.texts()).transpose().map_err(model_error)?,
+            images: plan.image.map(|_| model.images()).transpose()?,
+            texts: plan.text.as_ref().map(|_| model.texts()).transpose()?,
             dim: model.dim(),
             mode: match self.options.preprocess {
                 PixelMode::Exact => Mode::Exact,

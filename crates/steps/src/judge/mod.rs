@@ -29,14 +29,14 @@ use cribble_io::source::Dataset;
 use cribble_pipeline::{
     Decisions, GlobalRow, Parallel, PhaseSpec, Provides, Step, StepContext, StepRef, TaskOutput, Unit,
     UnitKind,
+    images::{Pixels, build_index},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     calls::{Caller, MissingList, Prompt, fail_on_missing, usage_note},
     captions::caption_column,
-    images::build_index,
-    sample_rows::{Pixels, Rows},
+    sample_rows::Rows,
     values::{from_value, to_value},
 };
 use ask::{Judgement, Places};

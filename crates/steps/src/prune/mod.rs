@@ -15,12 +15,11 @@ use cribble_core::{
 };
 use cribble_pipeline::{
     GlobalRow, Parallel, PhaseSpec, Provides, ScatterReader, ScatterWriter, Step, StepContext, TaskOutput,
-    Unit, UnitKind, Verdicts,
+    Unit, UnitKind, Verdicts, vectors::read_centroids,
 };
 
 use crate::{
     best_column::{best_values, require_number},
-    centroids::read_centroids,
     figures::Figures,
     order::OrderKey,
     values::{from_value, to_value},

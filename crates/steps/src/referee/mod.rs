@@ -23,12 +23,10 @@ use cribble_core::{
     StepSpec,
 };
 use cribble_io::source::Dataset;
+use cribble_models::Encoder;
 use cribble_pipeline::{Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind};
 
-use crate::{
-    encoder::{Encoder, identity_text},
-    values::from_value,
-};
+use crate::{encoder::identity_text, values::from_value};
 use names::short;
 use tally::Tally;
 use threshold::Threshold;

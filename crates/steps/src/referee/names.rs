@@ -1,13 +1,11 @@
 //! What the options leave open: the model and the embedding of the embed step before, the captions of the steps before and of the input.
 use cribble_core::{EmbedOptions, Error, Result, What, name_hint};
 use cribble_io::{is_text, source::Dataset};
+use cribble_models::{Encoder, Towers};
 use cribble_pipeline::{Embedding, StepContext};
 
 use super::{BEST, Referee};
-use crate::{
-    captions::{caption_column, text_column},
-    encoder::{Encoder, Towers},
-};
+use crate::captions::{caption_column, text_column};
 
 /// What every column of other captions begins with.
 const PREFIX: &str = "caption_";

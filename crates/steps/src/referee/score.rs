@@ -4,18 +4,17 @@ use arrow::array::{Array, StringArray};
 use cribble_core::{Error, Result};
 use cribble_math::RowState;
 use cribble_models::{TextTower, Tokens};
-use cribble_pipeline::{StepContext, TaskOutput, resident_memory};
+use cribble_pipeline::{
+    StepContext, TaskOutput, resident_memory,
+    vectors::{block_rows, fault, for_blocks},
+};
 use rayon::prelude::*;
 
 use super::{
     Referee, USUAL_SCALE,
     scores::{Fault, Fit, Scale, Scores},
 };
-use crate::{
-    captions::texts,
-    embedding::{block_rows, fault, for_blocks},
-    encoder::{cosine, model_error},
-};
+use crate::{captions::texts, encoder::cosine};
 
 /// Rows of a piece of work.
 const PIECE_ROWS: usize = 32;
@@ -40,7 +39,7 @@ impl Referee {
     fn score_rows(&self, context: &StepContext<'_>, shard: u32, kept: &[bool]) -> Result<TaskOutput> {
         let plan = self.plan(context)?;
         let model = self.encoder()?.open()?;
-        let tower = model.texts().map_err(model_error)?;
+        let tower = model.texts()?;
         self.require_room(context, tower)?;
         let mut scores = Scores::new(kept.len(), plan.columns.len());
         let mut captions =
@@ -174,7 +173,7 @@ impl Block<'_> {
         tokens: &mut Vec<Tokens>,
         scored: &mut [Scored],
     ) -> Result<()> {
-        let vectors = self.tower.encode(tokens).map_err(model_error)?;
+        let vectors = self.tower.encode(tokens)?;
         if vectors.len() != waiting.len() * self.dim {
             return Err(Error::bug(format!("{} numbers for {} texts", vectors.len(), waiting.len())));
         }

@@ -38,6 +38,12 @@ fn datacomp_metadata_opens_with_rows_columns_and_arrays_in_place() {
     let batch = whole(dataset.read_columns(1, &["original_width", "text"], 700).unwrap());
     assert_eq!(batch.column(0).as_primitive::<Int64Type>().value(2499), 2599);
     assert_eq!(batch.column(1).as_string::<i32>().value(2499), "caption 2499");
+    let batch = dataset.read_columns_at(1, &["original_width", "text"], &[0, 7, 2499]).unwrap();
+    assert_eq!(batch.column(0).as_primitive::<Int64Type>().values(), &[100, 107, 2599]);
+    assert_eq!(batch.column(1).as_string::<i32>().value(1), "caption 7");
+    assert!(dataset.read_columns_at(1, &["text"], &[2500]).is_err());
+    assert!(dataset.read_columns_at(1, &["Text"], &[1]).is_err());
+    assert_eq!(dataset.read_columns_at(2, &["text"], &[]).unwrap().num_rows(), 0);
     assert_eq!(dataset.read_columns(2, &["text"], 10).unwrap().count(), 0);
     let none: [&str; 0] = [];
     assert_eq!(

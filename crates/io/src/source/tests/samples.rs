@@ -46,6 +46,8 @@ fn tars_give_rows_from_their_json_and_txt() {
     assert_eq!(text_column(&dataset, 0, "exif"), ["{\"a\":1}", "(null)", "(null)"]);
     assert_eq!(text_column(&dataset, 0, "similarity"), ["0.5", "(null)", "(null)"]);
     assert!(dataset.notes()[1].starts_with("2 of 3 samples have no uid"), "{:?}", dataset.notes());
+    let some = dataset.read_columns_at(0, &["text", "key"], &[0, 2]).unwrap();
+    assert_eq!((some.num_rows(), some.column(0).null_count()), (2, 1));
     // Number and text in one column: all of it is text.
     assert_eq!(text_column(&dataset, 0, "width"), ["640", "?", "(null)"]);
     assert_eq!(dataset.read_columns(1, &["text"], 10).unwrap().count(), 0);

@@ -1,15 +1,12 @@
 //! Embeddings as tiles: blocks are read as they are stored, and each thread widens, normalises and works on a few hundred rows that stay in its
-//! cache. What `embedding::for_blocks` does in several walks over memory, this does in one; rows that nobody wants are not even converted.
-use cribble_core::Result;
-use cribble_io::npy::ElementType;
+//! cache. What [`super::for_blocks`] does in several walks over memory, this does in one; rows that nobody wants are not even converted.
+use cribble_core::{Error, Result};
+use cribble_io::{ArrayReader, npy::ElementType};
 use cribble_math::{RowState, halves::widen, nearest::TILE_ROWS, rows::normalize_row};
-use cribble_pipeline::{Embedding, StepContext};
 use rayon::prelude::*;
 
-use crate::{
-    embedding::{open_shard, read_rows},
-    read_ahead::read_ahead,
-};
+use super::read_ahead;
+use crate::{Embedding, StepContext};
 
 /// Where one row in so many is wanted, or fewer, reading it alone is cheaper than reading all between.
 const SPARSE: usize = 6;
@@ -42,7 +39,7 @@ pub fn for_tiles<B: Default, T: Send>(
     work: impl Fn(&mut B, &Tile<'_>) -> T + Sync,
     mut visit: impl FnMut(&[u32], T) -> Result<()>,
 ) -> Result<()> {
-    let mut reader = open_shard(context, embedding, shard)?;
+    let mut reader = open_floats(context, embedding, shard)?;
     let (dim, element) = (reader.dim(), reader.dtype());
     let row_bytes = dim * element.size() as usize;
     let bytes = (context.memory / 64).clamp(1 << 20, 16 << 20) as usize;
@@ -90,7 +87,7 @@ pub fn for_tiles<B: Default, T: Send>(
     )
 }
 
-/// A row as stored, of a type that [`open_shard`] has found to be float, brought to unit length.
+/// A row as stored, of a type that [`open_floats`] has found to be float, brought to unit length.
 pub fn unit_row(element: ElementType, stored: &[u8], out: &mut [f32]) -> RowState {
     match bytemuck::try_cast_slice(stored) {
         Ok(halves) if element == ElementType::F16 => widen(halves, out),
@@ -100,4 +97,45 @@ pub fn unit_row(element: ElementType, stored: &[u8], out: &mut [f32]) -> RowStat
         }
     }
     normalize_row(out)
+}
+
+/// Opens an embedding's rows of a shard and proves that they are of a float type.
+pub fn open_floats(context: &StepContext<'_>, embedding: &Embedding, shard: u32) -> Result<ArrayReader> {
+    let reader = context.open_embedding(embedding, shard)?;
+    if !reader.dtype().is_float() {
+        let (name, found) = (&embedding.info.name, reader.dtype().name());
+        let shard = context.shard_name(shard);
+        return Err(Error::input(format!("shard {shard}: '{name}' is {found}, not f16, f32 or f64")));
+    }
+    Ok(reader)
+}
+
+/// Rows between two wanted ones that are read along rather than asked around.
+const GAP: u32 = 4;
+/// Most rows of one read.
+const SPAN: u32 = 4096;
+
+/// Reads rows of a shard, which ascend and are all different, as they are stored, into `out`; neighbours together.
+pub fn read_rows(
+    context: &StepContext<'_>,
+    reader: &mut ArrayReader,
+    rows: &[u32],
+    out: &mut [u8],
+) -> Result<()> {
+    let row_bytes = out.len().checked_div(rows.len()).unwrap_or(0);
+    let (mut start, mut span) = (0, Vec::new());
+    while start < rows.len() {
+        context.cancel.check()?;
+        let from = rows[start];
+        let near = |pair: &&[u32]| pair[1] - pair[0] <= GAP && pair[1] - from < SPAN;
+        let end = start + 1 + rows[start..].windows(2).take_while(near).count();
+        span.resize((rows[end - 1] - from + 1) as usize * row_bytes, 0);
+        reader.read_raw(u64::from(from), &mut span)?;
+        for (row, out) in rows[start..end].iter().zip(out[start * row_bytes..].chunks_exact_mut(row_bytes)) {
+            let at = (row - from) as usize * row_bytes;
+            out.copy_from_slice(&span[at..at + row_bytes]);
+        }
+        start = end;
+    }
+    Ok(())
 }

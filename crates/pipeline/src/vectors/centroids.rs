@@ -7,12 +7,12 @@ use cribble_io::{
     npy::{ElementType, NpyFile, NpyWriter},
 };
 use cribble_math::{KMeansOptions, RowSource, kmeans};
-use cribble_pipeline::StepContext;
 
-use crate::embedding::math_error;
+use super::math_error;
+use crate::StepContext;
 
 /// Trains centroids with the step's ceiling and cancellation, reporting each iteration.
-pub(crate) fn train_centroids(
+pub fn train_centroids(
     context: &StepContext<'_>,
     rows: &dyn RowSource,
     k: u64,
@@ -40,7 +40,7 @@ pub(crate) fn train_centroids(
 }
 
 /// Writes `[k, dim]` f32 as `.npy`.
-pub(crate) fn write_centroids(path: &Path, centroids: &[f32], dim: usize) -> Result<()> {
+pub fn write_centroids(path: &Path, centroids: &[f32], dim: usize) -> Result<()> {
     let mut file = NpyWriter::create(path, ElementType::F32, Some(dim as u64))?;
     file.write(centroids)?;
     file.finish()?;
@@ -48,7 +48,7 @@ pub(crate) fn write_centroids(path: &Path, centroids: &[f32], dim: usize) -> Res
 }
 
 /// Reads centroids back, `[k, dim]`.
-pub(crate) fn read_centroids(path: &Path, dim: usize) -> Result<Vec<f32>> {
+pub fn read_centroids(path: &Path, dim: usize) -> Result<Vec<f32>> {
     let file = NpyFile::open(SourceFile::open_local(path)?)?;
     file.expect(ElementType::F32, dim as u64)?;
     Ok(file.read_all::<f32>()?)

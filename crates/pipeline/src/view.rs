@@ -1,0 +1,272 @@
+//! A run opened to be looked at: its input, its complete steps as one table, its embeddings, what became of its rows. Nothing is locked and nothing
+//! is written, so a run that goes on at the same time is seen as far as it got, and says so.
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use cribble_core::{Cancel, Error, ErrorKind, Progress, Recipe, Result, Uid, name_hint};
+use cribble_io::{
+    RowChoice, TableReader,
+    npy::ElementType,
+    source::{ArrayInfo, Dataset, OpenOptions},
+};
+use serde_json::Value;
+
+use crate::{
+    Embedding, Limits, Provides, RunFolder, Selection, StepContext, StepRef, StepState, UidCache,
+    read_column, read_selection_at, selection::selection_path,
+};
+
+/// A run folder beside its input.
+pub struct RunView {
+    /// The folder.
+    pub run: RunFolder,
+    /// The recipe that it was made with.
+    pub recipe: Recipe,
+    /// Its input.
+    pub dataset: Dataset,
+    /// The steps that are complete, in order.
+    complete: Vec<StepRef>,
+    uids: UidCache,
+}
+
+/// An embedding of a run, and where it is from.
+#[derive(Debug, Clone)]
+pub struct RunEmbedding {
+    /// Name, dimension, place.
+    pub embedding: Embedding,
+    /// The step that makes it, a position in the recipe; `None` for an array of the input.
+    pub step: Option<usize>,
+    /// The identity of the model that made it, as its step wrote it; `None` for an array of the input.
+    pub model: Option<Value>,
+    /// Another text wherever its vectors are others.
+    pub version: String,
+}
+
+impl RunView {
+    /// Opens a run and its input, and proves that the input is still the one that was read.
+    pub fn open(path: &Path) -> Result<Self> {
+        let run = RunFolder::open(path)?;
+        let recipe = run.recipe()?;
+        if recipe.steps.len() != run.manifest.steps.len() {
+            return Err(Error::input(format!(
+                "{}: recipe.toml has {} steps and manifest.json {}",
+                path.display(),
+                recipe.steps.len(),
+                run.manifest.steps.len()
+            ))
+            .with_hint("run the recipe again with the same --out"));
+        }
+        let dataset = Dataset::open(&OpenOptions::from(&recipe.input)).map_err(|error| {
+            let error = Error::from(error).context(format!("the input of {}", path.display()));
+            let cure =
+                "paths in a recipe are seen from the folder where it was run: run this command there too";
+            if error.hint().is_some() { error } else { error.with_hint(cure) }
+        })?;
+        let fingerprint: String = dataset.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+        if fingerprint != run.manifest.input.fingerprint {
+            return Err(Error::input(format!(
+                "{} changed since {} was made from it",
+                recipe.input.path,
+                path.display()
+            ))
+            .with_hint("run the recipe again with the same --out: what still holds is kept"));
+        }
+        let mut view = Self { run, recipe, dataset, complete: Vec::new(), uids: UidCache::default() };
+        let steps = view.run.manifest.steps.iter().take_while(|step| step.state == StepState::Complete);
+        for index in 0..steps.count() {
+            view.complete.push(view.step_ref(index)?);
+        }
+        Ok(view)
+    }
+
+    fn step_ref(&self, index: usize) -> Result<StepRef> {
+        let step = &self.run.manifest.steps[index];
+        let embeddings = step.embeddings.iter().map(|name| Ok(self.made(name)?.0)).collect::<Result<_>>()?;
+        Ok(StepRef {
+            path: self.run.step_folder(index),
+            options: self.recipe.steps[index].options.clone(),
+            name: step.folder.clone(),
+            // Its tables say which columns it has.
+            provides: Provides { columns: Vec::new(), embeddings },
+            hash: step.hash.clone(),
+        })
+    }
+
+    /// Shape and model of an embedding that a step makes.
+    fn made(&self, name: &str) -> Result<(ArrayInfo, Value)> {
+        let path = self.run.path().join("embeddings").join(name).join("model.json");
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Error::wrap(ErrorKind::Input, error).context(path.display()).with_hint(
+                "the embedding is gone or was never begun: delete the folder of its step in steps/ and run the recipe again with the same --out",
+            )
+        })?;
+        let model: Value = serde_json::from_str(&text)
+            .map_err(|error| Error::input(format!("{}: no model's identity: {error}", path.display())))?;
+        let dim = model["dim"].as_u64().unwrap_or(0) as usize;
+        if dim == 0 {
+            return Err(Error::input(format!("{}: it names no dimension", path.display())));
+        }
+        Ok((ArrayInfo { name: name.into(), dim, dtype: ElementType::F16 }, model))
+    }
+
+    /// What is missing from a finished run, in a sentence; `None` where nothing is.
+    pub fn unfinished(&self) -> Option<String> {
+        if self.run.manifest.finished {
+            return None;
+        }
+        let steps = &self.run.manifest.steps;
+        Some(match steps.get(self.complete.len()) {
+            Some(step) => format!(
+                "the run is not finished: {} of {} steps are complete, {} is not",
+                self.complete.len(),
+                steps.len(),
+                step.folder
+            ),
+            None => "the run is not finished: its selection is not written yet".into(),
+        })
+    }
+
+    /// What a step after all complete ones would see.
+    pub fn context<'a>(
+        &'a self,
+        limits: Limits,
+        progress: &'a dyn Progress,
+        cancel: &'a Cancel,
+    ) -> StepContext<'a> {
+        StepContext {
+            dataset: &self.dataset,
+            before: &self.complete,
+            images: self.recipe.input.images.as_deref(),
+            folder: self.run.path(),
+            run: self.run.path(),
+            memory: limits.memory,
+            threads: limits.threads,
+            progress,
+            cancel,
+            uids: &self.uids,
+        }
+    }
+
+    /// The names of all embeddings, those of steps first, each with the step that makes it. Steps that have not begun have none yet.
+    pub fn embedding_names(&self) -> Vec<(String, Option<usize>)> {
+        let folder = |name: &str| self.run.path().join("embeddings").join(name);
+        let steps = self.run.manifest.steps.iter().enumerate();
+        let made = steps.flat_map(|(index, step)| {
+            let begun = move |name: &&String| step.state == StepState::Complete || folder(name).exists();
+            step.embeddings.iter().filter(begun).map(move |name| (name.clone(), Some(index)))
+        });
+        let given = self.dataset.arrays().iter().map(|array| (array.name.clone(), None));
+        made.chain(given).collect()
+    }
+
+    /// The embedding of a name.
+    pub fn embedding(&self, name: &str) -> Result<RunEmbedding> {
+        let names = self.embedding_names();
+        let Some((_, step)) = names.iter().find(|(known, _)| known == name) else {
+            let known: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(Error::usage(format!("{} has no embedding '{name}'", self.run.path().display()))
+                .with_hint(name_hint(name, known)));
+        };
+        if let Some(step) = *step {
+            let (info, model) = self.made(name)?;
+            let folder = self.run.path().join("embeddings").join(name);
+            let version = format!("{} {name}", self.run.manifest.steps[step].hash);
+            let embedding = Embedding { info, folder: Some(folder) };
+            return Ok(RunEmbedding { embedding, step: Some(step), model: Some(model), version });
+        }
+        let info = self.dataset.array(name)?.clone();
+        let version = format!("{} {name}", self.run.manifest.input.fingerprint);
+        Ok(RunEmbedding { embedding: Embedding { info, folder: None }, step: None, model: None, version })
+    }
+
+    /// Whether a shard has its vectors: those of a step that is under way come shard by shard.
+    pub fn has_vectors(&self, embedding: &RunEmbedding, shard: u32) -> bool {
+        let under_way = embedding.step.is_some_and(|step| step >= self.complete.len());
+        match &embedding.embedding.folder {
+            Some(folder) if under_way => {
+                let name = &self.dataset.shards()[shard as usize].name;
+                folder.join(format!("{name}.npy")).exists()
+            }
+            _ => true,
+        }
+    }
+
+    /// Which rows of a shard are kept: by the selection of a finished run, else by its complete steps so far.
+    pub fn kept(&self, shard: u32) -> Result<Vec<bool>> {
+        let info = &self.dataset.shards()[shard as usize];
+        let path = match self.complete.last() {
+            _ if self.run.manifest.finished => selection_path(self.run.path(), &info.name),
+            Some(step) => step.path.join(format!("{}.parquet", info.name)),
+            None => return Ok(vec![true; info.rows as usize]),
+        };
+        let keep = read_column(&path, "keep")?;
+        let keep: &BooleanArray = keep
+            .as_boolean_opt()
+            .ok_or_else(|| Error::input(format!("{}: keep is no flag", path.display())))?;
+        if keep.len() as u64 != info.rows {
+            return Err(Error::input(format!(
+                "{}: {} rows, but its shard has {}",
+                path.display(),
+                keep.len(),
+                info.rows
+            ))
+            .with_hint("run the recipe again with the same --out"));
+        }
+        Ok(keep.iter().map(|keep| keep == Some(true)).collect())
+    }
+
+    /// What became of some rows of a shard, ascending and each once.
+    pub fn outcomes(&self, shard: u32, rows: &[u64]) -> Result<Vec<Selection>> {
+        let name = &self.dataset.shards()[shard as usize].name;
+        if self.run.manifest.finished {
+            return read_selection_at(self.run.path(), name, rows);
+        }
+        let uids = self.dataset.uids(shard)?;
+        let kept = |&row: &u64| Selection {
+            uid: uids[row as usize],
+            keep: true,
+            dropped_by: None,
+            reason: None,
+            copies: 1,
+        };
+        let mut outcomes: Vec<Selection> = rows.iter().map(kept).collect();
+        for step in &self.complete {
+            let path = step.path.join(format!("{name}.parquet"));
+            let batches = TableReader::open(&path)?.read(
+                &["uid", "keep", "reason"],
+                &RowChoice::At(rows.to_vec()),
+                rows.len(),
+            )?;
+            let mut left = outcomes.iter_mut();
+            for batch in batches {
+                let batch = batch?;
+                let wrong = || Error::input(format!("{}: not a step's table", path.display()));
+                let ids = batch.column(0).as_fixed_size_binary_opt().ok_or_else(wrong)?;
+                let keep = batch.column(1).as_boolean_opt().ok_or_else(wrong)?;
+                let reasons = batch.column(2).as_string_opt::<i32>().ok_or_else(wrong)?;
+                for (row, outcome) in (0..batch.num_rows()).zip(&mut left) {
+                    if ids.value(row) != outcome.uid.to_bytes() {
+                        return Err(wrong().with_hint("run the recipe again with the same --out"));
+                    }
+                    if outcome.keep && !(keep.is_valid(row) && keep.value(row)) {
+                        outcome.keep = false;
+                        outcome.copies = 0;
+                        outcome.dropped_by = Some(step.name.clone());
+                        outcome.reason = reasons.is_valid(row).then(|| reasons.value(row).into());
+                    }
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The shard of a name.
+    pub fn shard(&self, name: &str) -> Option<u32> {
+        self.dataset.shards().iter().find(|shard| shard.name == name).map(|shard| shard.index)
+    }
+
+    /// The uids of a shard, in row order.
+    pub fn uids(&self, shard: u32) -> Result<Vec<Uid>> {
+        Ok(self.dataset.uids(shard)?)
+    }
+}

@@ -1,0 +1,167 @@
+//! Every row, read once and scored exactly: pieces of shards go to the threads, each of which keeps the best of what it saw.
+use std::sync::{Mutex, PoisonError};
+
+use cribble_core::Result;
+use cribble_io::npy::ElementType;
+use cribble_math::top::{Hit, Queries, Stored, Top, scan};
+use cribble_pipeline::{GlobalRow, RunEmbedding, RunView, StepContext};
+use half::f16;
+use rayon::prelude::*;
+
+use crate::condition::Rows;
+
+/// Bytes of rows that are read at once: they are scored while they lie in the second-level cache.
+const BLOCK_BYTES: usize = 256 << 10;
+/// Bytes of rows that a thread takes at once.
+const PIECE_BYTES: usize = 16 << 20;
+
+/// What a scan found.
+pub(crate) struct Found {
+    /// The best of each query.
+    pub tops: Vec<Top>,
+    /// Rows that fit the condition.
+    pub searched: u64,
+}
+
+/// The rows of a scan.
+pub(crate) struct Scan<'a> {
+    pub view: &'a RunView,
+    pub context: &'a StepContext<'a>,
+    pub embedding: &'a RunEmbedding,
+    pub rows: &'a Rows<'a>,
+    /// A row that is not found, because it asked.
+    pub without: Option<GlobalRow>,
+}
+
+impl Scan<'_> {
+    /// The `most` best rows of every query. Row numbers are [`GlobalRow`]s.
+    pub fn run(&self, queries: &Queries, most: usize) -> Result<Found> {
+        let shards = 0..self.context.shards();
+        let cuts = Cuts(Mutex::new(vec![f64::NEG_INFINITY; queries.len()]));
+        self.context.progress.begin("search", self.view.dataset.rows(), "rows");
+        let found = shards
+            .into_par_iter()
+            .with_max_len(1)
+            .filter(|&shard| self.view.has_vectors(self.embedding, shard))
+            .map(|shard| self.shard(queries, most, shard, &cuts))
+            .try_reduce(|| Found { tops: queries.tops(most), searched: 0 }, merge);
+        self.context.progress.end();
+        found
+    }
+
+    fn shard(&self, queries: &Queries, most: usize, shard: u32, cuts: &Cuts) -> Result<Found> {
+        self.context.cancel.check()?;
+        let rows = self.context.rows(shard);
+        let wanted = self.rows.wanted(shard)?;
+        let searched = match &wanted {
+            None => rows,
+            Some(wanted) => wanted.iter().filter(|&&wanted| wanted).count(),
+        };
+        let reader = self.context.open_embedding(&self.embedding.embedding, shard)?;
+        let row_bytes = queries.dim() * reader.dtype().size() as usize;
+        // What is packed can only be read forwards, by one thread.
+        let piece = if reader.is_random_access() { (PIECE_BYTES / row_bytes).max(1) } else { rows.max(1) };
+        let tops = (0..rows.div_ceil(piece))
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|index| -> Result<Vec<Top>> {
+                let rows = index * piece..rows.min((index + 1) * piece);
+                let mut tops = queries.tops(most);
+                self.piece(queries, shard, rows, wanted.as_deref(), cuts, &mut tops)?;
+                Ok(tops)
+            })
+            .try_reduce(|| queries.tops(most), |a, b| Ok(merged(a, b)))?;
+        Ok(Found { tops, searched: searched as u64 })
+    }
+
+    fn piece(
+        &self,
+        queries: &Queries,
+        shard: u32,
+        rows: std::ops::Range<usize>,
+        wanted: Option<&[bool]>,
+        cuts: &Cuts,
+        tops: &mut [Top],
+    ) -> Result<()> {
+        let dim = queries.dim();
+        let mut reader = self.context.open_embedding(&self.embedding.embedding, shard)?;
+        let is_half = reader.dtype() == ElementType::F16;
+        let block = (BLOCK_BYTES / (dim * if is_half { 2 } else { 4 })).max(1);
+        let (mut halves, mut singles) = (Vec::<f16>::new(), Vec::<f32>::new());
+        for start in rows.clone().step_by(block) {
+            self.context.cancel.check()?;
+            let Some(here) = part(start..rows.end.min(start + block), wanted) else { continue };
+            let values = here.len() * dim;
+            let stored = if is_half {
+                halves.resize(values, f16::ZERO);
+                reader.read_raw(here.start as u64, bytemuck::cast_slice_mut(&mut halves))?;
+                Stored::Half(&halves)
+            } else {
+                singles.resize(values, 0.0);
+                reader.read_f32(here.start as u64, &mut singles)?;
+                Stored::Single(&singles)
+            };
+            let number = |place: usize| {
+                let row = here.start + place;
+                let global = GlobalRow::new(shard, row as u32);
+                let open = wanted.is_none_or(|wanted| wanted[row]) && self.without != Some(global);
+                open.then_some(global.0)
+            };
+            cuts.exchange(tops);
+            scan(queries, stored, number, tops);
+        }
+        self.context.progress.advance(rows.len() as u64);
+        Ok(())
+    }
+}
+
+/// What every query's list has reached somewhere: rows that cannot win there need not be scored exactly here. It spares work and changes no result.
+struct Cuts(Mutex<Vec<f64>>);
+
+impl Cuts {
+    fn exchange(&self, tops: &mut [Top]) {
+        let mut cuts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (cut, top) in cuts.iter_mut().zip(tops) {
+            top.raise(*cut);
+            *cut = top.cut();
+        }
+    }
+}
+
+/// The rows of a block from the first to the last that is wanted.
+fn part(block: std::ops::Range<usize>, wanted: Option<&[bool]>) -> Option<std::ops::Range<usize>> {
+    let Some(wanted) = wanted else { return Some(block) };
+    let first = block.clone().find(|&row| wanted[row])?;
+    let last = block.rev().find(|&row| wanted[row])?;
+    Some(first..last + 1)
+}
+
+fn merge(mut a: Found, b: Found) -> Result<Found> {
+    a.searched += b.searched;
+    a.tops = merged(a.tops, b.tops);
+    Ok(a)
+}
+
+fn merged(mut a: Vec<Top>, b: Vec<Top>) -> Vec<Top> {
+    a.iter_mut().zip(b).for_each(|(a, b)| a.merge(b));
+    a
+}
+
+/// The first rows that fit the condition, without a query; and how many fit in all.
+pub(crate) fn first_rows(context: &StepContext<'_>, rows: &Rows<'_>, most: usize) -> Result<(Vec<Hit>, u64)> {
+    let (mut hits, mut fitting) = (Vec::new(), 0);
+    context.progress.begin("search", u64::from(context.shards()), "shards");
+    for shard in 0..context.shards() {
+        context.cancel.check()?;
+        let wanted = rows.wanted(shard)?.unwrap_or_else(|| vec![true; context.rows(shard)]);
+        for row in (0..wanted.len()).filter(|&row| wanted[row]) {
+            fitting += 1;
+            if hits.len() < most {
+                hits.push(Hit { similarity: 0.0, row: GlobalRow::new(shard, row as u32).0 });
+            }
+        }
+        context.progress.advance(1);
+    }
+    context.progress.end();
+    Ok((hits, fitting))
+}
