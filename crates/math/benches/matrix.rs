@@ -1,9 +1,14 @@
-//! Products of activations with weights at the sizes of ViT-B/32 (512 rows), in GFLOP/s: items are multiplications and additions.
+//! Products of activations with weights at the sizes of ViT-B/32 (512 rows) on one thread, in GFLOP/s: items are multiplications and
+//! additions. At the end every shape's share of the peak: `cargo bench -p cribble-math --bench matrix`.
+mod peak;
+
 use cribble_math::matrix::{Format, Matrix, Scratch};
-use divan::{Bencher, counter::ItemsCount};
+use divan::Bencher;
+use peak::Peak;
 
 fn main() {
     divan::main();
+    peak::report();
 }
 
 const SHAPES: [(usize, usize); 3] = [(768, 768), (768, 3072), (3072, 768)];
@@ -24,7 +29,9 @@ fn run(bencher: Bencher<'_, '_>, (inputs, outputs): (usize, usize), format: Form
         |count: usize| (0..count).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect::<Vec<_>>();
     let matrix = Matrix::new(&values(inputs * outputs), inputs, &[], format);
     let (x, mut y, mut scratch) = (values(rows * inputs), vec![0.0; rows * outputs], Scratch::default());
-    bencher
-        .counter(ItemsCount::new(2 * rows * inputs * outputs))
-        .bench_local(|| matrix.multiply(&x, &mut y, &mut scratch));
+    let peak = if format == Format::Bf16 { Peak::Bf16 } else { Peak::F32 };
+    let operations = 2 * rows * inputs * outputs;
+    peak::bench(bencher, format!("{format:?} {inputs} x {outputs}"), (peak, 1), operations, || {
+        matrix.multiply(&x, &mut y, &mut scratch);
+    });
 }
