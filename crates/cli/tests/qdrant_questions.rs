@@ -351,6 +351,11 @@ fn questions_that_make_no_sense_are_refused_with_the_cure() {
     place.run(&["qdrant", "pull", "run", "--where", "kept", "--out", "x.doc"], 2).error("x.doc", ".npy");
     place.run(&["qdrant", "dedup", "run", "--epsilon", "1.5", "--out", "x.npy"], 2);
     assert!(!place.path("x.npy").exists() && !place.path("x.doc").exists());
+    // A dry run asks nobody, and finds the same mistakes.
+    let far = "http://127.0.0.1:1";
+    ask(&["--where", "text LIKE 'a'", "--url", far, "--dry-run"], 2).error("for a database", "IS NULL");
+    ask(&["--where", "clustre = 1", "--dry-run"], 2).error("clustre", "cluster");
+    ask(&["--where", "kept", "--url", far, "--dry-run"], 0);
     let none = ask(&["--where", "cluster = 99"], 0);
     assert_eq!(none.out, "no sample\n");
 }

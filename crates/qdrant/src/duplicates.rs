@@ -1,6 +1,10 @@
 //! Near duplicates through the vectors that a server holds: every point is asked for its neighbours above 1 − ε, page by page; of each pair, in
 //! the order of uids, the second goes if the first stays (greedy, as the step `dedup` by default, with uids for its order).
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Float32Array, RecordBatch, StringArray},
@@ -16,7 +20,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::{
-    Near, ServerStore, Store, SubsetFile,
+    Near, Scratch, ServerStore, Store, SubsetFile,
     pages::{no_fields, no_vectors},
     point::uid_of,
     server::Client,
@@ -39,6 +43,8 @@ pub struct DuplicateOptions {
     pub epsilon: f64,
     /// Only samples for which this is true are compared, and stand in the subset.
     pub condition: Option<String>,
+    /// A table to write with all pairs (parquet: `uid`, `other`, `similarity`).
+    pub table: Option<PathBuf>,
 }
 
 /// What was found.
@@ -67,19 +73,15 @@ pub struct Pair {
     pub similarity: f32,
 }
 
-/// Finds pairs, writes those that stay to `subset` and all pairs to `table` (parquet: `uid`, `other`, `similarity`), and shows each pair to
-/// `visit`, in the order of uids.
+/// Finds pairs, writes those that stay to `subset`, and shows each pair to `visit`, in the order of uids.
 ///
 /// # Errors
 /// The condition is none; the server refuses; a file cannot be written.
-#[expect(clippy::too_many_arguments, reason = "three places to write to, and what is found on the way")]
 pub fn duplicates(
     store: &ServerStore<'_>,
     options: &DuplicateOptions,
     mut subset: SubsetFile,
-    table: Option<&Path>,
-    scratch: &Path,
-    memory: usize,
+    scratch: Scratch<'_>,
     progress: &dyn Progress,
     visit: &mut dyn FnMut(Pair),
 ) -> Result<DuplicateReport> {
@@ -95,7 +97,7 @@ pub fn duplicates(
         above: 1.0 - options.epsilon,
     });
     let mut report = DuplicateReport::default();
-    let mut pairs = Sorter::<36>::new(scratch, memory);
+    let mut pairs = Sorter::<36>::new(scratch.folder, scratch.memory);
     progress.begin("neighbours", 0, "samples");
     let walked = store.walk(&with_vector, &mut |page| {
         report.compared += page.len() as u64;
@@ -108,7 +110,7 @@ pub fn duplicates(
     });
     progress.end();
     walked?;
-    let dropped = settle(pairs.finish()?, table, &mut report, visit)?;
+    let dropped = settle(pairs.finish()?, options.table.as_deref(), &mut report, visit)?;
     store.uids(condition, &mut |uid| {
         report.samples += 1;
         if dropped.contains(&uid) { Ok(()) } else { subset.push(uid) }

@@ -15,6 +15,8 @@ pub(crate) struct Fault {
     pub passes: bool,
     /// What the server asked to wait.
     pub wait: Option<Duration>,
+    /// Whether the connection broke, so that the server said nothing of this.
+    pub broken: bool,
     /// Whether a smaller message may be taken.
     pub too_large: bool,
     /// What was said, on one line, without the key.
@@ -30,7 +32,7 @@ impl Fault {
             || said.contains("status code 413")
             || (code == Code::ResourceExhausted && said.contains("larger than max"));
         // What has a source was not said by the server: the connection broke.
-        let is_broken = std::error::Error::source(status).is_some();
+        let broken = std::error::Error::source(status).is_some();
         let passes = matches!(
             code,
             Code::Unavailable
@@ -38,7 +40,7 @@ impl Fault {
                 | Code::DeadlineExceeded
                 | Code::Aborted
                 | Code::Cancelled
-        ) || is_broken
+        ) || broken
             || ["502", "503", "504"].iter().any(|gateway| said.contains(&format!("status code {gateway}")));
         let wait = status
             .metadata()
@@ -48,7 +50,7 @@ impl Fault {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
             .map(|wait| wait.min(LONGEST_ASKED));
         let what = hide(&causes(status).split_whitespace().collect::<Vec<_>>().join(" "));
-        Self { code, passes: passes && !too_large, wait, too_large, what }
+        Self { code, passes: passes && !too_large, wait, broken, too_large, what }
     }
 
     /// The connection was never made, or the server stopped answering.

@@ -21,6 +21,18 @@ pub fn filter(text: &str, schema: &Schema) -> Result<Filter> {
     Ok(Filter::must([clause(&condition.map_err(expression_error)?, schema)?]))
 }
 
+/// Looks whether a condition can be asked, of a server or of the run, before anybody is asked.
+///
+/// # Errors
+/// It cannot.
+pub fn check_condition(text: &str, schema: &Schema, of_server: bool) -> Result<()> {
+    if of_server {
+        return filter(text, schema).map(drop);
+    }
+    let bound = Expression::parse(text).and_then(|parsed| parsed.bind(schema));
+    bound.and_then(|bound| bound.check_boolean()).map_err(expression_error)
+}
+
 /// The points of a run, and of them those for which a filter is true.
 pub(crate) fn of_run(run: &str, more: Option<Filter>) -> Filter {
     let own = Clause::matches(RUN, run.to_owned());

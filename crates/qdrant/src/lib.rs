@@ -27,6 +27,7 @@ pub mod testing;
 mod vectors;
 
 pub use duplicates::{DuplicateOptions, DuplicateReport, Pair, duplicates};
+pub use filter::check_condition;
 pub use key::ApiKey;
 pub use payload::{Payloads, ShardPayloads};
 pub use point::{CONTENT, RUN, point_id, uid_of};
@@ -36,7 +37,7 @@ pub use run_store::RunStore;
 pub use server::{Server, ServerOptions};
 pub use server_store::ServerStore;
 pub use store::{Hit, Near, Store};
-pub use subset::SubsetFile;
+pub use subset::{Scratch, SubsetFile};
 pub use vectors::{SpaceReader, VectorSpace};
 
 /// The order of answers: the most similar first, equal ones by uid.

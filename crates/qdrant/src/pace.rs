@@ -66,18 +66,19 @@ impl Pace {
         state.limit = (state.limit + 1.0 / state.limit).min(self.most);
     }
 
-    /// The server refused for now: half the calls, and none before `wait` is over. Calls that were refused together count as one refusal.
-    pub fn push_back(&self, wait: Duration) {
+    /// The server refused for now, or is away where it has not `asked`: half the calls, and none before `wait` is over. Calls that were refused
+    /// together count as one refusal.
+    pub fn push_back(&self, wait: Duration, asked: bool) {
         let mut state = self.state();
         let now = Instant::now();
-        state.push_backs += 1;
+        state.push_backs += u64::from(asked);
         if state.not_before.is_none_or(|time| time <= now) {
             state.limit = (state.limit / 2.0).max(1.0);
         }
         state.not_before = state.not_before.max(Some(now + wait));
     }
 
-    /// Refusals so far.
+    /// How often the server asked for time.
     pub fn push_backs(&self) -> u64 {
         self.state().push_backs
     }
@@ -108,7 +109,7 @@ mod tests {
         block_on(async {
             let pace = Pace::new(8);
             for _ in 0..5 {
-                pace.push_back(Duration::from_millis(30));
+                pace.push_back(Duration::from_millis(30), true);
             }
             assert_eq!(pace.push_backs(), 5);
             assert_eq!(pace.state().limit, 4.0);
@@ -116,7 +117,8 @@ mod tests {
             let pass = pace.enter().await;
             assert!(before.elapsed() >= Duration::from_millis(30), "{:?}", before.elapsed());
             drop(pass);
-            pace.push_back(Duration::ZERO);
+            pace.push_back(Duration::ZERO, false);
+            assert_eq!(pace.push_backs(), 5);
             assert_eq!(pace.state().limit, 2.0);
             // Two calls at once, so two answers are a round and bring one more at most.
             pace.answered();

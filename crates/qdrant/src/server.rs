@@ -240,7 +240,7 @@ impl Client {
             }
             let pause = backoff(retry, fault.wait);
             if matches!(fault.code, Code::Unavailable | Code::ResourceExhausted) {
-                self.pace.push_back(pause);
+                self.pace.push_back(pause, !fault.broken);
             } else {
                 time::sleep(pause).await;
             }

@@ -7,6 +7,15 @@ use cribble_io::{
     tar::Sorter,
 };
 
+/// Where and how much to sort: beyond `memory` bytes, in nameless files of `folder`.
+#[derive(Debug, Clone, Copy)]
+pub struct Scratch<'a> {
+    /// A folder that is there.
+    pub folder: &'a Path,
+    /// Bytes.
+    pub memory: usize,
+}
+
 /// Collects uids in any order, each once or several times, and writes each once.
 pub struct SubsetFile {
     out: PathBuf,
@@ -15,16 +24,16 @@ pub struct SubsetFile {
 }
 
 impl SubsetFile {
-    /// Will be `out`, whose extension says the format; `scratch` is a folder for sorting beyond `memory` bytes.
+    /// Will be `out`, whose extension says the format.
     ///
     /// # Errors
     /// The extension is none of a subset's.
-    pub fn new(out: &Path, scratch: &Path, memory: usize) -> Result<Self> {
+    pub fn new(out: &Path, scratch: Scratch<'_>) -> Result<Self> {
         let format = SubsetFormat::of_name(out).ok_or_else(|| {
             Error::usage(format!("{}: the extension names no format of a subset", out.display()))
                 .with_hint("use .npy, .bin, .txt, .csv, .parquet or .pkl")
         })?;
-        Ok(Self { out: out.into(), format, sorter: Sorter::new(scratch, memory) })
+        Ok(Self { out: out.into(), format, sorter: Sorter::new(scratch.folder, scratch.memory) })
     }
 
     /// Adds a uid.

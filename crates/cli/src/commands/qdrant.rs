@@ -5,8 +5,9 @@ use cribble_core::{Error, Recipe, Result};
 use cribble_io::source::{Dataset, OpenOptions};
 use cribble_pipeline::{Place, RunFolder};
 use cribble_qdrant::{
-    ApiKey, DuplicateOptions, Hit, Near, Payloads, PushOptions, RunStore, Server, ServerOptions, ServerStore,
-    Store, SubsetFile, VectorSpace, duplicates, image_vector, push, text_vector,
+    ApiKey, DuplicateOptions, Hit, Near, Payloads, PushOptions, RunStore, Scratch, Server, ServerOptions,
+    ServerStore, Store, SubsetFile, VectorSpace, check_condition, duplicates, image_vector, push,
+    text_vector,
 };
 use serde_json::{Value, json};
 
@@ -139,9 +140,8 @@ fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
         &subject.folder,
         &subject.dataset,
         &options,
+        scratch(settings, &std::env::temp_dir()),
         settings.reporter.as_ref(),
-        &std::env::temp_dir(),
-        sorting_memory(settings.limits.memory),
     )?;
     let shortfalls = report.shortfalls();
     let code = if shortfalls.is_empty() { super::DONE } else { INCOMPLETE };
@@ -187,7 +187,14 @@ fn query(settings: &Settings, args: &QueryArgs) -> Result<u8> {
     let subject = Subject::quietly(&args.run, &args.server)?;
     let condition = args.question.condition.as_deref();
     if settings.dry_run {
-        return would(settings, &subject, args.url.as_deref(), "show samples of");
+        return would(
+            settings,
+            &subject,
+            args.url.as_deref(),
+            args.question.vector.as_deref(),
+            condition,
+            "show samples of",
+        );
     }
     interrupt::install(&settings.terminal)?;
     let url = args.url.as_deref();
@@ -211,33 +218,30 @@ fn hit_json(hit: &Hit) -> Value {
 
 fn dedup(settings: &Settings, args: &DedupPointsArgs) -> Result<u8> {
     let subject = Subject::quietly(&args.run, &args.server)?;
-    let (scratch, memory) = (std::env::temp_dir(), sorting_memory(settings.limits.memory));
-    let subset = SubsetFile::new(&args.out, &scratch, memory)?;
+    let folder = std::env::temp_dir();
+    let scratch = scratch(settings, &folder);
+    let subset = SubsetFile::new(&args.out, scratch)?;
+    let (vector, condition) = (args.vector.as_deref(), args.condition.as_deref());
     if settings.dry_run {
-        return would(settings, &subject, Some(&args.url), "compare the vectors of");
+        return would(settings, &subject, Some(&args.url), vector, condition, "compare the vectors of");
     }
     interrupt::install(&settings.terminal)?;
     let payloads = subject.payloads()?;
-    let space = subject.space(args.vector.as_deref())?;
+    let space = subject.space(vector)?;
     let server = connect(settings, &args.url, &args.server)?;
     let (collection, name) = (&subject.collection, &subject.name);
     let store = ServerStore::open(&server, collection, name, &space.name, &payloads, args.exact)?;
-    let options = DuplicateOptions { epsilon: args.epsilon, condition: args.condition.clone() };
+    let options = DuplicateOptions {
+        epsilon: args.epsilon,
+        condition: args.condition.clone(),
+        table: args.pairs.clone(),
+    };
     let mut first = Vec::new();
-    let report = duplicates(
-        &store,
-        &options,
-        subset,
-        args.pairs.as_deref(),
-        &scratch,
-        memory,
-        settings.reporter.as_ref(),
-        &mut |pair| {
-            if first.len() < said::MOST_PAIRS {
-                first.push(pair);
-            }
-        },
-    )?;
+    let report = duplicates(&store, &options, subset, scratch, settings.reporter.as_ref(), &mut |pair| {
+        if first.len() < said::MOST_PAIRS {
+            first.push(pair);
+        }
+    })?;
     if settings.json {
         let pair = |pair: &cribble_qdrant::Pair| json!({ "uid": pair.first.to_string(), "other": pair.second.to_string(), "similarity": pair.similarity });
         let first: Vec<Value> = first.iter().map(pair).collect();
@@ -260,10 +264,11 @@ fn pull(settings: &Settings, args: &PullArgs) -> Result<u8> {
         ));
     }
     let subject = Subject::quietly(&args.run, &args.server)?;
-    let mut subset =
-        SubsetFile::new(&args.out, &std::env::temp_dir(), sorting_memory(settings.limits.memory))?;
+    let folder = std::env::temp_dir();
+    let mut subset = SubsetFile::new(&args.out, scratch(settings, &folder))?;
     if settings.dry_run {
-        return would(settings, &subject, args.url.as_deref(), "write a subset of");
+        let (url, vector) = (args.url.as_deref(), question.vector.as_deref());
+        return would(settings, &subject, url, vector, condition, "write a subset of");
     }
     interrupt::install(&settings.terminal)?;
     let limit = args.limit.map(|limit| limit as usize);
@@ -291,8 +296,24 @@ fn pull(settings: &Settings, args: &PullArgs) -> Result<u8> {
     Ok(super::DONE)
 }
 
-/// What a dry run says.
-fn would(settings: &Settings, subject: &Subject, url: Option<&str>, what: &str) -> Result<u8> {
+/// Where sorting may go beyond memory.
+fn scratch<'a>(settings: &Settings, folder: &'a Path) -> Scratch<'a> {
+    Scratch { folder, memory: sorting_memory(settings.limits.memory) }
+}
+
+/// What a dry run says, after a look whether the question makes sense.
+fn would(
+    settings: &Settings,
+    subject: &Subject,
+    url: Option<&str>,
+    vector: Option<&str>,
+    condition: Option<&str>,
+    what: &str,
+) -> Result<u8> {
+    subject.space(vector)?;
+    if let Some(condition) = condition {
+        check_condition(condition, subject.payloads()?.schema(), url.is_some())?;
+    }
     let place = match url {
         Some(url) => format!("the run '{}' in '{}' at {url}", subject.name, subject.collection),
         None => subject.folder.path().display().to_string(),

@@ -1,5 +1,5 @@
 //! How many samples a push is about, and which of them stand in the run several times.
-use std::{collections::HashMap, path::Path};
+use std::collections::HashMap;
 
 use cribble_core::{Result, Uid};
 use cribble_io::{
@@ -8,15 +8,16 @@ use cribble_io::{
 };
 use cribble_pipeline::{RunFolder, read_selection};
 
+use crate::Scratch;
+
 /// The uids of a run in order, repeated ones as often as they stand there.
 pub(super) fn sorted_uids(
     run: &RunFolder,
     dataset: &Dataset,
     only_kept: bool,
-    scratch: &Path,
-    memory: usize,
+    scratch: Scratch<'_>,
 ) -> Result<Sorted<16>> {
-    let mut sorter = Sorter::<16>::new(scratch, memory);
+    let mut sorter = Sorter::<16>::new(scratch.folder, scratch.memory);
     for shard in dataset.shards() {
         let kept = match only_kept {
             true => Some(read_selection(run.path(), &shard.name)?),

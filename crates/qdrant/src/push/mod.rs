@@ -4,14 +4,14 @@ mod batches;
 mod census;
 mod target;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use cribble_core::{Progress, Result};
 use cribble_io::Dataset;
 use cribble_pipeline::RunFolder;
 use serde::Serialize;
 
-use crate::{Payloads, Server, VectorSpace, collection::Found};
+use crate::{Payloads, Scratch, Server, VectorSpace, collection::Found};
 use batches::Batches;
 use census::{Census, sorted_uids};
 use target::Target;
@@ -121,7 +121,7 @@ impl PushReport {
     }
 }
 
-/// Pushes a run. `scratch` is a folder for sorting beyond `memory` bytes.
+/// Pushes a run.
 ///
 /// # Errors
 /// The run is not finished; the collection does not fit; the server refuses, or does not answer any more.
@@ -130,13 +130,12 @@ pub fn push(
     run: &RunFolder,
     dataset: &Dataset,
     options: &PushOptions,
+    scratch: Scratch<'_>,
     progress: &dyn Progress,
-    scratch: &Path,
-    memory: usize,
 ) -> Result<PushReport> {
     let payloads = Payloads::open(run, dataset, &options.name, &options.columns)?;
     let spaces = VectorSpace::chosen(run, dataset, &options.vectors)?;
-    let uids = || sorted_uids(run, dataset, options.only_kept, scratch, memory);
+    let uids = || sorted_uids(run, dataset, options.only_kept, scratch);
     let census = Census::of(uids()?)?;
     let samples = census.distinct;
     let mut batches = Batches::new(
