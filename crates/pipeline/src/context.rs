@@ -22,6 +22,7 @@ use crate::{
     columns::ColumnReader,
     errors::write_errors,
     table::{TableReader, TableSchema, write_table},
+    view::{EMBEDDED_ANEW, not_whole},
 };
 
 /// An earlier step of the same run.
@@ -212,6 +213,9 @@ impl StepContext<'_> {
             None => self.dataset.open_array(shard, name)?,
             Some(folder) => {
                 let path = folder.join(format!("{}.npy", self.shard_name(shard)));
+                if !path.exists() {
+                    return Err(not_whole(&path, EMBEDDED_ANEW));
+                }
                 ArrayReader::from_npy(name, &NpyFile::open(SourceFile::open_local(path)?)?)
             }
         };

@@ -83,8 +83,11 @@ impl RunFolder {
     /// The recipe that the folder was made with.
     pub fn recipe(&self) -> Result<Recipe> {
         let path = self.path.join("recipe.toml");
-        let text = fs::read_to_string(&path)
-            .map_err(|e| Error::wrap(ErrorKind::Input, e).context(path.display()))?;
+        let text = fs::read_to_string(&path).map_err(|error| {
+            Error::wrap(ErrorKind::Input, error)
+                .context(path.display())
+                .with_hint("restore it, or run the recipe that made the folder again with the same --out")
+        })?;
         Recipe::parse(&text).map_err(|error| error.context(path.display()))
     }
 

@@ -159,7 +159,7 @@ impl TableReader {
         if keep.len() == uids.len() { Ok(keep) } else { Err(mismatch(path, uids.len(), keep.len())) }
     }
 
-    /// One of the step's own columns, whole, with the same proof.
+    /// A column, whole, with the same proof.
     pub fn column(path: &Path, uids: &[Uid], name: &str) -> Result<ArrayRef> {
         let mut arrays = Vec::new();
         let mut rows = 0;
@@ -173,8 +173,8 @@ impl TableReader {
             return Err(mismatch(path, uids.len(), rows));
         }
         if arrays.is_empty() {
-            let schema = TableSchema::read(path)?;
-            let field = schema.0.field_with_name(name).map_err(|error| fail(path, error))?;
+            let schema = tables::TableReader::open(path)?.schema().clone();
+            let field = schema.field_with_name(name).map_err(|error| fail(path, error))?;
             return Ok(arrow::array::new_empty_array(field.data_type()));
         }
         let parts: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
@@ -252,6 +252,8 @@ mod tests {
         write_table(&path, &[], &Verdicts::new(0), vec![(Field::new("s", DataType::Float32, true), column)])
             .unwrap();
         assert!(TableReader::keep(&path, &[]).unwrap().is_empty());
-        assert_eq!(TableReader::column(&path, &[], "s").unwrap().len(), 0);
+        for name in ["s", "reason"] {
+            assert_eq!(TableReader::column(&path, &[], name).unwrap().len(), 0);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! A run opened to be looked at: its input, its complete steps as one table, its embeddings, what became of its rows. Nothing is locked and nothing
 //! is written, so a run that goes on at the same time is seen as far as it got, and says so.
-use std::path::Path;
+use std::{collections::HashSet, ffi::OsStr, path::Path};
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use cribble_core::{Cancel, Error, ErrorKind, Progress, Recipe, Result, Uid, name_hint};
+use cribble_core::{Cancel, Error, ErrorKind, Progress, Recipe, Result, name_hint};
 use cribble_io::{
-    RowChoice, TableReader,
+    IoError, RowChoice, TableReader,
     npy::ElementType,
     source::{ArrayInfo, Dataset, OpenOptions},
 };
@@ -57,10 +57,11 @@ impl RunView {
             .with_hint("run the recipe again with the same --out"));
         }
         let dataset = Dataset::open(&OpenOptions::from(&recipe.input)).map_err(|error| {
+            let is_gone = matches!(error, IoError::NotFound { .. });
             let error = Error::from(error).context(format!("the input of {}", path.display()));
             let cure =
                 "paths in a recipe are seen from the folder where it was run: run this command there too";
-            if error.hint().is_some() { error } else { error.with_hint(cure) }
+            if is_gone { error.with_hint(cure) } else { error }
         })?;
         let fingerprint: String = dataset.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
         if fingerprint != run.manifest.input.fingerprint {
@@ -76,7 +77,19 @@ impl RunView {
         for index in 0..steps.count() {
             view.complete.push(view.step_ref(index)?);
         }
+        view.complete.iter().try_for_each(|step| view.has_all_tables(step))?;
         Ok(view)
+    }
+
+    /// A complete step has a table for each shard, unless somebody deleted some.
+    fn has_all_tables(&self, step: &StepRef) -> Result<()> {
+        let entries = std::fs::read_dir(&step.path).into_iter().flatten().flatten();
+        let there: HashSet<_> = entries.map(|entry| entry.file_name()).collect();
+        let mut names = self.dataset.shards().iter().map(|shard| format!("{}.parquet", shard.name));
+        match names.find(|name| !there.contains(OsStr::new(name))) {
+            None => Ok(()),
+            Some(name) => Err(not_whole(&step.path.join(name), &made_anew(&step.path))),
+        }
     }
 
     fn step_ref(&self, index: usize) -> Result<StepRef> {
@@ -95,10 +108,9 @@ impl RunView {
     /// Shape and model of an embedding that a step makes.
     fn made(&self, name: &str) -> Result<(ArrayInfo, Value)> {
         let path = self.run.path().join("embeddings").join(name).join("model.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            Error::wrap(ErrorKind::Input, error).context(path.display()).with_hint(
-                "the embedding is gone or was never begun: delete the folder of its step in steps/ and run the recipe again with the same --out",
-            )
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => not_whole(&path, EMBEDDED_ANEW),
+            _ => Error::wrap(ErrorKind::Input, error).context(path.display()),
         })?;
         let model: Value = serde_json::from_str(&text)
             .map_err(|error| Error::input(format!("{}: no model's identity: {error}", path.display())))?;
@@ -199,6 +211,7 @@ impl RunView {
             Some(step) => step.path.join(format!("{}.parquet", info.name)),
             None => return Ok(vec![true; info.rows as usize]),
         };
+        self.is_there(&path)?;
         let keep = read_column(&path, "keep")?;
         let keep: &BooleanArray = keep
             .as_boolean_opt()
@@ -219,6 +232,7 @@ impl RunView {
     pub fn outcomes(&self, shard: u32, rows: &[u64]) -> Result<Vec<Selection>> {
         let name = &self.dataset.shards()[shard as usize].name;
         if self.run.manifest.finished {
+            self.is_there(&selection_path(self.run.path(), name))?;
             return read_selection_at(self.run.path(), name, rows);
         }
         let uids = self.dataset.uids(shard)?;
@@ -260,13 +274,26 @@ impl RunView {
         Ok(outcomes)
     }
 
+    /// Whether a table of what is kept is there: those of steps have been looked for, so it is the selection.
+    fn is_there(&self, path: &Path) -> Result<()> {
+        let cure = "run the recipe again with the same --out: the selection is written anew";
+        if path.exists() { Ok(()) } else { Err(not_whole(path, cure)) }
+    }
+
     /// The shard of a name.
     pub fn shard(&self, name: &str) -> Option<u32> {
         self.dataset.shards().iter().find(|shard| shard.name == name).map(|shard| shard.index)
     }
+}
 
-    /// The uids of a shard, in row order.
-    pub fn uids(&self, shard: u32) -> Result<Vec<Uid>> {
-        Ok(self.dataset.uids(shard)?)
-    }
+/// The cure where vectors are gone.
+pub(crate) const EMBEDDED_ANEW: &str = "delete the folder of the step that made them in steps/ and run the recipe again with the same --out: they are made anew";
+
+fn made_anew(step: &Path) -> String {
+    format!("delete {} and run the recipe again with the same --out: the step is done anew", step.display())
+}
+
+/// A file that a run folder must have and has not.
+pub(crate) fn not_whole(path: &Path, cure: &str) -> Error {
+    Error::input(format!("{} is gone: the run folder is not whole", path.display())).with_hint(cure)
 }

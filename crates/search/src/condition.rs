@@ -33,7 +33,8 @@ struct Condition {
     schema: SchemaRef,
     /// Those of them that are read from tables.
     stored: Vec<String>,
-    /// Whether it asks for more of a row's fate than whether it is kept.
+    /// Whether it asks if a row is kept, and for more of its fate.
+    asks_kept: bool,
     asks_why: bool,
 }
 
@@ -54,14 +55,15 @@ impl<'a> Rows<'a> {
         if self.are_all() {
             return Ok(None);
         }
-        let kept = self.view.kept(shard)?;
+        let asks = self.condition.as_ref().is_some_and(|condition| condition.asks_kept);
+        let kept = if asks || self.of != Of::All { self.view.kept(shard)? } else { Vec::new() };
         let mut wanted = match self.of {
-            Of::All => vec![true; kept.len()],
+            Of::All => vec![true; self.context.rows(shard)],
             Of::Kept => kept.clone(),
             Of::Dropped => kept.iter().map(|kept| !kept).collect(),
         };
         if let Some(condition) = &self.condition {
-            condition.narrow(self.view, self.context, shard, kept, &mut wanted)?;
+            condition.narrow(self.view, self.context, shard, &kept, &mut wanted)?;
         }
         Ok(Some(wanted))
     }
@@ -91,6 +93,7 @@ impl Condition {
         Ok(Self {
             bound,
             schema,
+            asks_kept: names.iter().any(|name| name == KEPT),
             asks_why: names.iter().any(|name| name == DROPPED_BY || name == REASON),
             stored: names.into_iter().filter(|name| !is_own(name)).collect(),
         })
@@ -102,22 +105,21 @@ impl Condition {
         view: &RunView,
         context: &StepContext<'_>,
         shard: u32,
-        kept: Vec<bool>,
+        kept: &[bool],
         wanted: &mut [bool],
     ) -> Result<()> {
-        let fates = if self.asks_why {
-            let all: Vec<u64> = (0..wanted.len() as u64).collect();
-            view.outcomes(shard, &all)?
-        } else {
-            Vec::new()
-        };
         let mut start = 0;
         for batch in context.columns(shard, &self.stored, BATCH_ROWS)? {
             context.cancel.check()?;
             let stored = batch?;
             let rows = start..start + stored.num_rows();
-            let batch =
-                self.complete(&stored, &kept[rows.clone()], fates.get(rows.clone()).unwrap_or_default())?;
+            let fates = if self.asks_why {
+                let rows: Vec<u64> = rows.clone().map(|row| row as u64).collect();
+                view.outcomes(shard, &rows)?
+            } else {
+                Vec::new()
+            };
+            let batch = self.complete(&stored, kept.get(rows.clone()).unwrap_or_default(), &fates)?;
             let open = BooleanArray::from(wanted[rows.clone()].to_vec());
             let mask = self.bound.mask_where(&batch, &open).map_err(|error| {
                 error

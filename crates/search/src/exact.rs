@@ -147,20 +147,29 @@ fn merged(mut a: Vec<Top>, b: Vec<Top>) -> Vec<Top> {
     a
 }
 
+/// Shards that are judged at once, so that what they found does not pile up.
+const WAVE: u32 = 64;
+
 /// The first rows that fit the condition, without a query; and how many fit in all.
 pub(crate) fn first_rows(context: &StepContext<'_>, rows: &Rows<'_>, most: usize) -> Result<(Vec<Hit>, u64)> {
     let (mut hits, mut fitting) = (Vec::new(), 0);
-    context.progress.begin("search", u64::from(context.shards()), "shards");
-    for shard in 0..context.shards() {
-        context.cancel.check()?;
-        let wanted = rows.wanted(shard)?.unwrap_or_else(|| vec![true; context.rows(shard)]);
-        for row in (0..wanted.len()).filter(|&row| wanted[row]) {
-            fitting += 1;
-            if hits.len() < most {
-                hits.push(Hit { similarity: 0.0, row: GlobalRow::new(shard, row as u32).0 });
-            }
+    let shards = context.shards();
+    context.progress.begin("search", u64::from(shards), "shards");
+    for first in (0..shards).step_by(WAVE as usize) {
+        let left = most - hits.len();
+        let judged = (first..shards.min(first + WAVE)).into_par_iter().with_max_len(1).map(|shard| {
+            context.cancel.check()?;
+            let wanted = rows.wanted(shard)?.unwrap_or_else(|| vec![true; context.rows(shard)]);
+            let fit = || (0..wanted.len()).filter(|&row| wanted[row]);
+            let hit = |row: usize| Hit { similarity: 0.0, row: GlobalRow::new(shard, row as u32).0 };
+            context.progress.advance(1);
+            Ok((fit().take(left).map(hit).collect::<Vec<_>>(), fit().count() as u64))
+        });
+        for (found, count) in judged.collect::<Result<Vec<_>>>()? {
+            let room = most - hits.len();
+            hits.extend(found.into_iter().take(room));
+            fitting += count;
         }
-        context.progress.advance(1);
     }
     context.progress.end();
     Ok((hits, fitting))

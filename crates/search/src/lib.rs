@@ -16,6 +16,10 @@ mod hits;
 pub mod index;
 mod pictures;
 mod search;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use encode::Query;
 pub use pictures::{MOST_PICTURES, add_pictures};

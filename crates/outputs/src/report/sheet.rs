@@ -24,7 +24,7 @@ fn title(report: &SearchReport) -> String {
     match &report.query {
         Asked::Text { text } => text.clone(),
         Asked::Image { file } => format!("like {file}"),
-        Asked::Sample { uid, .. } => format!("like {uid}"),
+        Asked::Sample { uid, .. } => format!("like sample {}", uid.chars().take(8).collect::<String>()),
         Asked::Rows => report.condition.clone().unwrap_or_else(|| format!("{} rows", report.of)),
     }
 }
@@ -42,7 +42,10 @@ fn header(report: &SearchReport) -> Markup {
                 @if asked.is_some() { (picture(asked, "what was asked", false)) }
                 div {
                     p.question dir="auto" { (shorten(&title(report), 400)) }
-                    @if let Asked::Sample { caption: Some(text), .. } = &report.query { (caption(text)) }
+                    @if let Asked::Sample { uid, caption: text } = &report.query {
+                        @if let Some(text) = text { (caption(text)) }
+                        p.uid { span { "uid " } code { (clip(uid, 64)) } }
+                    }
                 }
             }
             dl.tiles {
@@ -59,7 +62,7 @@ fn header(report: &SearchReport) -> Markup {
                 div { dt { "method" } dd { (report.method) } p { (seconds(report.seconds)) @if let Some(index) = &report.index { ", " (count(index.probes)) " of " (counted(index.cells, "cell", "cells")) } } }
                 @if report.condition.is_some() || report.of != "all" {
                     div {
-                        dt { "rows" } dd { (report.of) }
+                        dt { "rows" } dd { @if report.condition.is_some() && report.of == "all" { "that fit" } @else { (report.of) } }
                         @if let Some(condition) = &report.condition { p { code { (shorten(condition, 300)) } } }
                     }
                 }

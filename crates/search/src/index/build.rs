@@ -132,7 +132,12 @@ pub(super) fn hash(row: GlobalRow, seed: u64) -> u64 {
 }
 
 /// Copies every row that has a vector, with its cell, into one scatter file a shard.
-fn assign(context: &StepContext<'_>, embedding: &Embedding, centroids: &[f32], scratch: &Path) -> Result<()> {
+pub(super) fn assign(
+    context: &StepContext<'_>,
+    embedding: &Embedding,
+    centroids: &[f32],
+    scratch: &Path,
+) -> Result<()> {
     let dim = embedding.info.dim;
     let cells = (centroids.len() / dim) as u32;
     let vector = dim * width(embedding);
@@ -172,7 +177,7 @@ fn scratch_file(scratch: &Path, shard: u32) -> std::path::PathBuf {
 }
 
 /// The files of the index, cell by cell: as many cells at once as a quarter of the memory holds.
-fn write(
+pub(super) fn write(
     context: &StepContext<'_>,
     embedding: &Embedding,
     cells: u32,
