@@ -15,6 +15,7 @@ mod progress;
 mod recipe;
 mod referee;
 mod report;
+mod report_gallery;
 mod report_models;
 mod uid;
 
@@ -30,5 +31,6 @@ pub use progress::{Cancel, Progress, Silent};
 pub use recipe::{InputOptions, Recipe, StepOptions, StepSpec};
 pub use referee::{RefereeOptions, RefereePolicy};
 pub use report::*;
+pub use report_gallery::*;
 pub use report_models::*;
 pub use uid::{ParseUidError, Uid};
