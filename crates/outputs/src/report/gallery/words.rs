@@ -150,7 +150,8 @@ mod tests {
     #[test]
     fn texts_beyond_the_bound_share_their_ends() {
         let many = |word: &str| format!("first {}last", format!("{word} ").repeat(2000));
-        let (old, _) = differences(&many("x"), &many("y"));
+        let (before, after) = (many("x"), many("y"));
+        let (old, _) = differences(&before, &after);
         assert!(matches!(old[..], [Same("first "), Own(_), Same("last")]), "{}", old.len());
     }
 
