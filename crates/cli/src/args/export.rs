@@ -19,7 +19,7 @@ pub enum ExportFormat {
 /// `export`.
 #[derive(Debug, Args)]
 #[command(
-    before_long_help = "Examples:\n  cribble export runs/captions --format parquet --out captions.parquet\n  cribble export runs/dbp --format sorted-clusters --out sorted --json\n  cribble export runs/dbp --site dbp-page"
+    before_long_help = "Examples:\n  cribble export runs/captions --format parquet --out captions.parquet\n  cribble export runs/dbp --site dbp-page"
 )]
 pub struct ExportArgs {
     /// The run folder

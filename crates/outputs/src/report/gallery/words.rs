@@ -113,12 +113,28 @@ fn parts<'a>(text: &'a str, words: &[&'a str], same: &[bool]) -> Vec<Part<'a>> {
 
 /// The old text with what went struck out.
 pub fn gone(parts: &[Part<'_>]) -> Markup {
-    html! { @for part in parts { @match part { Part::Same(text) => { (text) }, Part::Own(text) => { del { (text) } } } } }
+    marked(parts, |text| html! { del { (text) } })
 }
 
 /// The new text with what came underlined.
 pub fn came(parts: &[Part<'_>]) -> Markup {
-    html! { @for part in parts { @match part { Part::Same(text) => { (text) }, Part::Own(text) => { ins { (text) } } } } }
+    marked(parts, |text| html! { ins { (text) } })
+}
+
+/// Marks what is in one text alone; the space behind it is nobody's.
+fn marked(parts: &[Part<'_>], mark: impl Fn(&str) -> Markup) -> Markup {
+    html! {
+        @for part in parts {
+            @match part {
+                Part::Same(text) => { (text) },
+                Part::Own(text) => {
+                    @let (words, space) = text.split_at(text.trim_end().len());
+                    @if !words.is_empty() { (mark(words)) }
+                    (space)
+                },
+            }
+        }
+    }
 }
 
 #[cfg(test)]

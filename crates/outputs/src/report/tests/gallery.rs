@@ -57,8 +57,8 @@ fn every_section_shows_its_samples() {
     ] {
         assert!(page.text.contains(text), "'{text}' is missing");
     }
-    assert!(html.contains("a <del>red </del>teapot"), "what went is struck out");
-    assert!(html.contains("a <ins>blue </ins>teapot <ins>on a table</ins>"), "what came is underlined");
+    assert!(html.contains("a <del>red</del> teapot"), "what went is struck out");
+    assert!(html.contains("a <ins>blue</ins> teapot <ins>on a table</ins>"), "what came is underlined");
     for id in ["samples", "clusters", "duplicates", "captions", "scores"] {
         assert!(
             html.contains(&format!("<section id=\"{id}\">")) && html.contains(&format!("href=\"#{id}\"")),
