@@ -60,10 +60,15 @@ fn card(show: &mut Show<'_>, change: &CaptionChange, with_pictures: bool) -> Opt
         li.card.change .wordy[!with_pictures] {
             @if with_pictures { div.pictures { (show.picture(&change.uid, &sample, None)) } }
             div.texts {
+                @if before == after {
+                    p.which { "before and after, the same" (clip_score(sims.1)) }
+                    p.caption dir="auto" { (after) }
+                } @else {
                 p.which { "before" (clip_score(sims.0)) }
                 p.caption dir="auto" { @if before.is_empty() { span.quiet { "(no caption)" } } @else { (words::gone(&old)) } }
                 p.which { "after" (clip_score(sims.1)) @if let (Some(a), Some(b)) = sims { (change_of(b - a)) } }
                 p.caption dir="auto" { @if after.is_empty() { span.quiet { "(no caption)" } } @else { (words::came(&new)) } }
+                }
                 p.uid { span { "uid " } code { (clip(&change.uid, 64)) } }
             }
         }
