@@ -1,23 +1,24 @@
 //! The end of a run: selection, subsets, tars, report. All of it is made again from the steps' tables whenever a run is resumed, so a kill in
 //! between needs no markers of its own; only the tars, which are large, keep theirs.
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use cribble_core::{
-    Error, ErrorKind, InputReport, OutputOptions, Result, RunReport, StepReport, WithCaptions,
+    Error, ErrorKind, Gallery, InputReport, OutputOptions, Result, RunReport, StepReport, WithCaptions,
 };
 use cribble_io::{Location, pattern, storage::LocalStorage};
 use cribble_outputs::{
     RunCaptions,
-    report::{render_html, report_json},
+    report::{Page, render_page, report_json},
     reshard::{CaptionSource, KeyStyle, ReshardOptions, ReshardReport, reshard_with_captions},
 };
 use cribble_pipeline::{Executor, RunFolder, peak_memory, write_selection};
 
 use crate::{
-    examples, planted,
+    gallery, planted,
     session::{Finished, Job},
     text,
 };
@@ -59,25 +60,43 @@ pub fn finish(
         threads: executor.limits.threads as u64,
         ..RunReport::default()
     };
-    report.examples = examples::gather(executor, run, &report)?;
     if let Some(pool) = &job.pool {
         report.planted = planted::score(executor, run, &report, pool)?;
     }
+    let mut gallery = None;
+    if output.report {
+        let Executor { dataset, recipe, cancel, .. } = *executor;
+        let gathered = gallery::gather(&gallery::Source { dataset, run, recipe, report: &report, cancel })?;
+        gallery::write(&path, &gathered)?;
+        gallery = Some(gathered);
+    }
     report.seconds = began.elapsed().as_secs_f64();
     report.peak_memory_bytes = peak_memory();
-    write_report(&path, &report, output.report)?;
+    if output.report {
+        write_page(&path, &report, gallery.as_ref(), &[])?;
+    }
+    write_report(&path, &report)?;
     run.finish()?;
     let shortfalls = shortfalls(&report, reshard.as_ref(), output, job.max_error_rate);
     let wrote = wrote(&path, &report, output, with_subset, &subsets);
-    Ok(Finished { report, reshard, subsets, wrote, shortfalls })
+    let sample = gallery.and_then(|gallery| Some(gallery.strips.first()?.uids.first()?.clone()));
+    Ok(Finished { report, sample, reshard, subsets, wrote, shortfalls })
 }
 
-/// Writes `report.json` and, where it is wanted, `report.html`.
-pub fn write_report(run: &Path, report: &RunReport, page: bool) -> Result<()> {
-    if page {
-        cribble_io::write_file(&run.join("report.html"), render_html(report).as_bytes())?;
-    }
+/// Writes `report.json`.
+pub fn write_report(run: &Path, report: &RunReport) -> Result<()> {
     Ok(cribble_io::write_file(&run.join("report.json"), report_json(report).as_bytes())?)
+}
+
+/// Writes `report.html`.
+pub fn write_page(
+    run: &Path,
+    report: &RunReport,
+    gallery: Option<&Gallery>,
+    warnings: &[String],
+) -> Result<()> {
+    let page = render_page(&Page { report, gallery, warnings, images: &BTreeMap::new() });
+    Ok(cribble_io::write_file(&run.join("report.html"), page.as_bytes())?)
 }
 
 /// Reads `report.json` of a finished run; `None` when there is none yet.

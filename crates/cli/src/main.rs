@@ -2,13 +2,14 @@
 //! decided about data here. Read on in `commands`, one function for each command.
 mod args;
 mod commands;
-mod examples;
 mod finish;
+mod gallery;
 mod interrupt;
 mod planted;
 mod progress;
 mod session;
 mod settings;
+mod state;
 mod terminal;
 mod test_hooks;
 mod text;

@@ -48,6 +48,8 @@ pub enum Done {
 pub struct Finished {
     /// The report, as `report.json` has it.
     pub report: RunReport,
+    /// A sample of it, to begin looking with.
+    pub sample: Option<String>,
     /// What became of the tars, where the recipe asked for them.
     pub reshard: Option<ReshardReport>,
     /// Label and size of each further subset.

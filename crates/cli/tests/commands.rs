@@ -247,12 +247,12 @@ fn check_names_the_layout_and_proves_alignment() {
 #[test]
 fn why_tells_the_way_of_kept_and_dropped_samples() {
     let place = with_run();
-    let report: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(place.path("run/report.json")).unwrap()).unwrap();
-    let examples = report["examples"].as_array().unwrap();
+    let gallery: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.path("run/gallery.json")).unwrap()).unwrap();
+    let strips = gallery["strips"].as_array().unwrap();
     let of = |step: Option<&str>| {
-        let found = examples.iter().find(|example| example["dropped_by"].as_str() == step);
-        found.unwrap_or_else(|| panic!("no example of {step:?}"))["uid"].as_str().unwrap().to_owned()
+        let found = strips.iter().find(|strip| strip["step"].as_str() == step);
+        found.unwrap_or_else(|| panic!("no sample of {step:?}"))["uids"][0].as_str().unwrap().to_owned()
     };
     let kept = place.json(&["why", "run", &of(None)], 0);
     assert_eq!((&kept["outcome"], &kept["dropped_by"]), (&"kept".into(), &serde_json::Value::Null));

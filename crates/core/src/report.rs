@@ -305,9 +305,6 @@ pub struct RunReport {
     pub steps: Vec<StepReport>,
     /// What is left.
     pub selection: SelectionReport,
-    /// The first rows of each reason and of what was kept, for people to look at.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub examples: Vec<Example>,
     /// How much of what was planted was found; only for pools with known truth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planted: Option<serde_json::Value>,
@@ -349,29 +346,6 @@ pub struct SelectionReport {
     /// Rows on which a person decided, whatever the steps had said.
     #[serde(default)]
     pub decided: u64,
-}
-
-/// A sample shown in the report.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Example {
-    /// The sample.
-    pub uid: String,
-    /// Its caption, where the input has one.
-    pub text: Option<String>,
-    /// The step that dropped it, or none when it was kept.
-    pub dropped_by: Option<String>,
-    /// Why.
-    pub reason: Option<String>,
-    /// The sample it duplicates, where it was dropped as a duplicate.
-    pub duplicate_of: Option<String>,
-    /// Its similarity to that sample.
-    pub max_sim: Option<f32>,
-    /// Its image as a `data:` URL, where pixels were at hand and small.
-    pub image: Option<String>,
-    /// The image of the sample it duplicates, likewise.
-    pub duplicate_image: Option<String>,
-    /// The cluster it belongs to, where it was clustered.
-    pub cluster: Option<u32>,
 }
 
 #[cfg(test)]

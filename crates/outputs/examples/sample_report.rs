@@ -5,14 +5,15 @@
 use std::collections::BTreeMap;
 
 use cribble_core::*;
-use cribble_outputs::report::{funnel_text, render_html};
+use cribble_outputs::report::{Page, funnel_text, render_page};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().unwrap_or_else(|| "report.html".into());
     let clusters = arguments.next().map_or(500, |text| text.parse().unwrap());
     let report = sample(clusters);
-    std::fs::write(&path, render_html(&report)).unwrap();
+    let page = Page { report: &report, gallery: Some(&gallery()), warnings: &[], images: &BTreeMap::new() };
+    std::fs::write(&path, render_page(&page)).unwrap();
     print!("{}", funnel_text(&report, 120, true));
 }
 
@@ -198,7 +199,6 @@ fn sample(k: usize) -> RunReport {
         },
         selection: SelectionReport { seen: 20_000, kept, dropped_by, decided: 0 },
         steps,
-        examples: examples(),
         planted: Some(serde_json::json!([
             {"what": "byte copies", "planted": 402, "reached": 390, "found": 390, "mostly": ["02-dedup", 390]},
             {"what": "re-encodings", "planted": 400, "reached": 377, "found": 377, "mostly": ["02-dedup", 377]},
@@ -213,52 +213,130 @@ fn sample(k: usize) -> RunReport {
     }
 }
 
-fn examples() -> Vec<Example> {
-    let mut examples = Vec::new();
-    let captions = [
-        "A red sailboat on a calm sea at dusk",
-        "Ein Leuchtturm auf den Klippen, im Hintergrund Wolken",
-        "صورة قارب شراعي في البحر عند الغروب",
-        "IMG_20190304_112233.JPG",
-        "一只橙色的猫睡在窗台上",
-        "<b>Best price!</b> <script>alert('x')</script> & free shipping",
-        "Старый трамвай в городе",
-        "This caption goes on and on, as captions of the web like to do: it names the shop, the maker, the colour, the size, the price before and after, \
-         the conditions of delivery and of return, and finally also what is to be seen in the picture, namely a blue teapot with two cups on a wooden table, \
-         photographed from above in soft light by somebody who knew what they were doing.",
-    ];
-    let groups: [(Option<&str>, Option<&str>, usize); 6] = [
-        (Some("01-filter"), Some("where"), 6),
-        (Some("01-filter"), Some("image_too_small"), 5),
-        (Some("02-dedup"), Some("duplicate_semantic"), 6),
-        (Some("02-dedup"), Some("duplicate_exact"), 3),
-        (Some("04-prune"), Some("over_quota"), 6),
-        (None, None, 12),
-    ];
-    for (group, (step, reason, many)) in groups.into_iter().enumerate() {
-        for place in 0..many {
-            let seed = group * 31 + place * 7;
-            let is_pair = step == Some("02-dedup");
-            examples.push(Example {
-                uid: format!(
-                    "{:032x}",
-                    0x9e37_79b9_7f4a_7c15_u128
-                        .wrapping_mul(seed as u128 + 3)
-                        .wrapping_mul(0xd134_2543_de82_ef95)
-                ),
-                text: Some(captions[seed % captions.len()].into()),
-                dropped_by: step.map(Into::into),
-                reason: reason.map(Into::into),
-                duplicate_of: is_pair
-                    .then(|| format!("{:032x}", (seed as u128 + 1) * 0x1234_5678_9abc_def0_1122)),
-                max_sim: is_pair.then_some(0.9513 + place as f32 * 0.007),
-                image: (place != 4).then(|| picture(seed, 0)),
-                duplicate_image: is_pair.then(|| picture(seed, 1 + place % 2)),
-                cluster: (group > 3).then_some(seed as u32 % 500),
-            });
-        }
+/// Captions of the kinds that the web has: other directions and scripts, markup, nothing, and far too much.
+const CAPTIONS: [&str; 9] = [
+    "A red sailboat on a calm sea at dusk",
+    "Ein Leuchtturm auf den Klippen, im Hintergrund Wolken",
+    "صورة قارب شراعي في البحر عند الغروب",
+    "IMG_20190304_112233.JPG",
+    "一只橙色的猫睡在窗台上",
+    "<b>Best price!</b> <script>alert('x')</script> & free shipping",
+    "",
+    "Старый трамвай в городе",
+    "This caption goes on and on, as captions of the web like to do: it names the shop, the maker, the colour, the size, the price before and after, \
+     the conditions of delivery and of return, andfinallyalsowithoutanyspaceswhatistobeseeninthepicturenamelyablueteapotwithtwocupsonawoodentable, \
+     photographed from above in soft light by somebody who knew what they were doing.",
+];
+
+/// Samples under made uids.
+#[derive(Default)]
+struct Samples(BTreeMap<String, GallerySample>);
+
+impl Samples {
+    /// Another one; every fifth has no picture.
+    fn add(&mut self, sample: GallerySample) -> String {
+        let number = self.0.len();
+        let uid = format!("{:032x}", (number as u128 + 3) * 0x9e37_79b9_7f4a_7c15_d134_2543_de82);
+        let text = Some(CAPTIONS[number % CAPTIONS.len()].into());
+        let image = (number % 5 != 4).then(|| picture(number / 2, number % 2));
+        self.0.insert(uid.clone(), GallerySample { text, image, ..sample });
+        uid
     }
-    examples
+
+    fn some(&mut self, many: usize, sample: impl Fn(usize) -> GallerySample) -> Vec<String> {
+        (0..many).map(|place| self.add(sample(place))).collect()
+    }
+}
+
+fn gallery() -> Gallery {
+    let mut samples = Samples::default();
+    let fate = |step: Option<&str>, reason: Option<&str>| GallerySample {
+        dropped_by: step.map(Into::into),
+        reason: reason.map(Into::into),
+        ..GallerySample::default()
+    };
+    let mut strips = Vec::new();
+    for (step, reason, rows, many) in [
+        (Some("01-filter"), Some("where"), 2_610, 9),
+        (Some("01-filter"), Some("image_too_small"), 1_204, 9),
+        (Some("04-prune"), Some("over_quota"), 9_000, 9),
+        (None, None, 4_812, 14),
+    ] {
+        let uids = samples.some(many, |_| fate(step, reason));
+        strips.push(Strip { step: step.map(Into::into), reason: reason.map(Into::into), rows, uids });
+    }
+    let mut groups = Vec::new();
+    for dropped in [41, 3, 1] {
+        let leader = samples.add(GallerySample::default());
+        let twin = || GallerySample {
+            duplicate_of: Some(leader.clone()),
+            max_sim: Some(0.9731),
+            ..fate(Some("02-dedup"), Some("duplicate_semantic"))
+        };
+        let members = samples.some(4.min(dropped), |_| twin());
+        strips.push(Strip {
+            step: Some("02-dedup".into()),
+            reason: Some(format!("duplicate of {dropped}")),
+            rows: dropped as u64,
+            uids: members.clone(),
+        });
+        let members = members.into_iter().map(|uid| (uid, Some(0.9731))).collect();
+        groups.push(DuplicateGroup { step: "02-dedup".into(), leader, dropped: dropped as u64, members });
+    }
+    let clusters = (0..15)
+        .map(|cluster: u32| ClusterCard {
+            step: "03-cluster".into(),
+            cluster,
+            size: 900 - 50 * u64::from(cluster),
+            kept: 40 * u64::from(cluster),
+            quota: Some(41 * u64::from(cluster)),
+            title: if cluster % 3 == 0 {
+                String::new()
+            } else {
+                CAPTIONS[cluster as usize % CAPTIONS.len()].into()
+            },
+            category: "kitchen".into(),
+            verdict: if cluster % 3 == 1 { "unacceptable".into() } else { "acceptable".into() },
+            keep: Some(cluster % 3 != 1),
+            reason: "All of these are from one shop.".into(),
+            nearest: samples.some(4, |_| fate(None, None)).into_iter().zip([0.98, 0.97, 0.9, 0.88]).collect(),
+            farthest: samples
+                .some(4, |_| fate(Some("04-prune"), None))
+                .into_iter()
+                .zip([0.1, 0.2, 0.3, 0.31])
+                .collect(),
+        })
+        .collect();
+    let captions = (0..12)
+        .map(|place| CaptionChange {
+            step: "05-caption".into(),
+            column: "caption_vlm".into(),
+            uid: samples.add(GallerySample::default()),
+            before: CAPTIONS[place % CAPTIONS.len()].into(),
+            after: format!("{} seen from afar", CAPTIONS[place % CAPTIONS.len()].replace("red", "blue")),
+            before_sim: (place != 3).then_some(0.21),
+            after_sim: Some(0.18 + 0.01 * place as f32),
+        })
+        .collect();
+    let mut ends =
+        |from: f32| samples.some(8, |_| fate(None, None)).into_iter().map(move |uid| (uid, from)).collect();
+    let scores = vec![ScoreEnds {
+        column: "clip_score".into(),
+        rows: 19_990,
+        lowest: ends(-0.11),
+        highest: ends(0.43),
+    }];
+    Gallery {
+        schema_version: 1,
+        samples: samples.0,
+        strips,
+        clusters,
+        clusters_in_all: 500,
+        groups,
+        captions,
+        scores,
+        ..Gallery::default()
+    }
 }
 
 /// A little landscape, 64 × 64 or wider, as a PNG with stored (not deflated) blocks.

@@ -19,19 +19,23 @@ pub enum ExportFormat {
 /// `export`.
 #[derive(Debug, Args)]
 #[command(
-    before_long_help = "Examples:\n  cribble export runs/captions --format parquet --out captions.parquet\n  cribble export runs/dbp --format sorted-clusters --out sorted --json"
+    before_long_help = "Examples:\n  cribble export runs/captions --format parquet --out captions.parquet\n  cribble export runs/dbp --site dbp-page"
 )]
 pub struct ExportArgs {
     /// The run folder
     pub run: PathBuf,
 
     /// What to write
-    #[arg(long, value_enum)]
-    pub format: ExportFormat,
+    #[arg(long, value_enum, required_unless_present = "site")]
+    pub format: Option<ExportFormat>,
 
     /// The folder (sorted-clusters; it must be missing or empty) or the file (it must be missing) to write
-    #[arg(long, short, value_name = "PATH")]
-    pub out: PathBuf,
+    #[arg(long, short, value_name = "PATH", required_unless_present = "site")]
+    pub out: Option<PathBuf>,
+
+    /// Write the report as a folder for any web server, with full-size pictures beside it (the folder must be missing or empty)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out", "all"])]
+    pub site: Option<PathBuf>,
 
     /// Rows of dropped samples too; parquet and jsonl then say what dropped them and why
     #[arg(long)]

@@ -9,20 +9,74 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{ExportArgs, ExportFormat},
-    interrupt, session,
+    gallery, interrupt, session,
     settings::Settings,
+    state::State,
     text,
 };
 
+/// What is to be written, where no page is.
+struct Wanted<'a> {
+    run: &'a Path,
+    format: ExportFormat,
+    out: &'a Path,
+    all: bool,
+}
+
 /// Writes the export.
 pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
-    let run = RunFolder::open(&args.run)?;
+    if let Some(site) = &args.site {
+        return page(settings, &args.run, site);
+    }
+    let (Some(format), Some(out)) = (args.format, &args.out) else {
+        return Err(Error::usage("--format and --out say what to write and where")
+            .with_hint("or name a folder for the report with --site"));
+    };
+    export(settings, &Wanted { run: &args.run, format, out, all: args.all })
+}
+
+/// The report as a folder.
+fn page(settings: &Settings, run: &Path, site: &Path) -> Result<u8> {
+    refuse_to_overwrite(site, true)?;
+    let run = RunFolder::open(run)?;
+    let state = State::of(&run)?;
+    for warning in &state.warnings {
+        settings.terminal.warn(warning);
+    }
+    if settings.dry_run {
+        settings.terminal.say(&format!(
+            "would write the page of {} to {}",
+            run.path().display(),
+            site.display()
+        ));
+        if settings.json {
+            settings.terminal.out_json("export", json!({ "dry_run": true, "exit_code": 0, "out": site }));
+        }
+        return Ok(super::DONE);
+    }
+    interrupt::install(&settings.terminal)?;
+    let written = gallery::write_site(settings, &run, &state, site, &interrupt::CANCEL)?;
+    if settings.json {
+        settings.terminal.out_json("export", json!({ "exit_code": 0, "export": written }));
+    } else {
+        settings.terminal.say(&format!(
+            "wrote {} ({}) and {} beside it",
+            written.page.display(),
+            text::bytes(written.page_bytes),
+            text::counted(written.images, "picture", "pictures")
+        ));
+    }
+    Ok(super::DONE)
+}
+
+fn export(settings: &Settings, args: &Wanted<'_>) -> Result<u8> {
+    let run = RunFolder::open(args.run)?;
     let recipe = run.recipe()?;
     if args.all && args.format == ExportFormat::SortedClusters {
         return Err(Error::usage("--all means nothing for sorted-clusters")
             .with_hint("its files have every row that is in a cluster"));
     }
-    refuse_to_overwrite(args)?;
+    refuse_to_overwrite(args.out, args.format == ExportFormat::SortedClusters)?;
     let dataset = session::open_input(settings, &recipe.input)?;
     if settings.dry_run {
         let what = if args.format == ExportFormat::SortedClusters { "the clusters" } else { "rows" };
@@ -48,32 +102,32 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
 }
 
 /// Nothing is ever overwritten by an export.
-fn refuse_to_overwrite(args: &ExportArgs) -> Result<()> {
-    let problem = if args.format == ExportFormat::SortedClusters {
-        let is_occupied = match std::fs::read_dir(&args.out) {
+fn refuse_to_overwrite(out: &Path, is_folder: bool) -> Result<()> {
+    let problem = if is_folder {
+        let is_occupied = match std::fs::read_dir(out) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(error) => return Err(Error::wrap(ErrorKind::Input, error).context(args.out.display())),
+            Err(error) => return Err(Error::wrap(ErrorKind::Input, error).context(out.display())),
         };
         is_occupied.then_some(("is not empty", "folder"))
     } else {
-        args.out.exists().then_some(("is there already", "file"))
+        out.exists().then_some(("is there already", "file"))
     };
     match problem {
         None => Ok(()),
-        Some((what, kind)) => Err(Error::input(format!("{} {what}", args.out.display()))
-            .with_hint(format!("name a new {kind} with --out: nothing is ever overwritten by an export"))),
+        Some((what, kind)) => Err(Error::input(format!("{} {what}", out.display()))
+            .with_hint(format!("name a new {kind}: nothing is ever overwritten by an export"))),
     }
 }
 
 /// Writes it; returns what to say to programs and to people.
 fn write(
     settings: &Settings,
-    args: &ExportArgs,
+    args: &Wanted<'_>,
     run: &RunFolder,
     dataset: &Dataset,
 ) -> Result<(Value, String)> {
-    let (out, progress, cancel): (&Path, _, _) = (&args.out, settings.reporter.as_ref(), &interrupt::CANCEL);
+    let (out, progress, cancel): (&Path, _, _) = (args.out, settings.reporter.as_ref(), &interrupt::CANCEL);
     let format = match args.format {
         ExportFormat::SortedClusters => {
             let export = sorted_clusters(run, dataset, out, settings.limits.memory, progress, cancel)?;

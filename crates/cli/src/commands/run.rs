@@ -84,9 +84,6 @@ pub fn exit_code(finished: &Finished) -> u8 {
 
 /// The members of the JSON object of a finished run.
 pub fn as_json(job: &Job, finished: &Finished, code: u8) -> serde_json::Value {
-    let mut report = finished.report.clone();
-    // Pictures belong into files.
-    report.examples.clear();
     let subsets: Vec<_> =
         finished.subsets.iter().map(|(label, count)| json!({ "label": label, "count": count })).collect();
     json!({
@@ -98,7 +95,7 @@ pub fn as_json(job: &Job, finished: &Finished, code: u8) -> serde_json::Value {
         "further_subsets": subsets,
         "reshard": finished.reshard,
         "open_clip": finished.reshard.as_ref().and_then(|report| open_clip_flags(&job.out.join("shards"), report)),
-        "report": report,
+        "report": finished.report,
     })
 }
 
@@ -129,8 +126,8 @@ pub fn summary(settings: &Settings, job: &Job, finished: &Finished) {
     }
     let wrote: Vec<String> = finished.wrote.iter().map(|path| path.display().to_string()).collect();
     let out = quote(&job.out.display().to_string());
-    let next = match report.examples.first() {
-        Some(example) => format!("; next: cribble why {out} {}", example.uid),
+    let next = match &finished.sample {
+        Some(uid) => format!("; next: cribble why {out} {uid}"),
         None => String::new(),
     };
     terminal.say(&format!("  wrote {}{next}", if wrote.is_empty() { out } else { wrote.join(", ") }));

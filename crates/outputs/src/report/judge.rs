@@ -77,10 +77,12 @@ fn cards(verdicts: &[ClusterVerdict]) -> Markup {
     order.sort_by_key(|one| (one.keep, std::cmp::Reverse(one.size), one.cluster));
     html! {
         @if !verdicts.is_empty() {
-            h3 { "Clusters, those that went first" }
-            ul.clusters { @for one in order.iter().take(MOST_ROWS) { (card(one)) } }
-            @if order.len() > MOST_ROWS {
-                p.small { "… and " (counted((order.len() - MOST_ROWS) as u64, "more cluster", "more clusters")) " in verdicts.parquet" }
+            details.fold {
+                summary { "What was said of each cluster, those that went first" }
+                ul.clusters { @for one in order.iter().take(MOST_ROWS) { (card(one)) } }
+                @if order.len() > MOST_ROWS {
+                    p.small { "… and " (counted((order.len() - MOST_ROWS) as u64, "more cluster", "more clusters")) " in verdicts.parquet" }
+                }
             }
         }
     }

@@ -4,18 +4,21 @@ use cribble_core::RunReport;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::format::{bytes, clip, count, counted, percent, seconds, share, shorten};
-use super::{examples, funnel, planted, selection, step};
+use super::{Page, funnel, gallery, planted, selection, step};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 /// The browser itself refuses whatever is not in the file.
 const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
+/// Warnings shown.
+const MOST_WARNINGS: usize = 12;
 /// Steps that get a section of their own.
 const MOST_STEPS: usize = 60;
 
 /// The whole document.
-pub fn render(report: &RunReport) -> Markup {
+pub fn render(page: &Page<'_>) -> Markup {
+    let report = page.report;
     let selection = &report.selection;
     let title = format!(
         "Cribble: {} of {} kept, {}",
@@ -25,17 +28,18 @@ pub fn render(report: &RunReport) -> Markup {
     );
     let body = html! {
         a.skip href="#funnel" { "Skip to the funnel" }
-        (header(report))
-        (navigation(report))
+        (header(page))
+        (navigation(page))
         main {
             (funnel::render(report))
+            // What people look at first; the steps in figures come after it.
+            @if let Some(gallery) = page.gallery { (gallery::render(page, gallery)) }
             @for (place, one) in report.steps.iter().enumerate().take(MOST_STEPS) { (step::render(place, one)) }
             @if report.steps.len() > MOST_STEPS {
                 p.small { "… and " (counted((report.steps.len() - MOST_STEPS) as u64, "more step", "more steps")) ", which report.json has." }
             }
             (selection::render(report))
             @if let Some(value) = &report.planted { (planted::render(value)) }
-            (examples::render(report))
         }
         (footer(report))
     };
@@ -69,7 +73,8 @@ fn program(report: &RunReport) -> String {
     format!("cribble {}", clip(&report.program_version, 40)).trim_end().to_owned()
 }
 
-fn header(report: &RunReport) -> Markup {
+fn header(page: &Page<'_>) -> Markup {
+    let report = page.report;
     let (selection, input) = (&report.selection, &report.input);
     html! {
         header {
@@ -78,6 +83,8 @@ fn header(report: &RunReport) -> Markup {
                 button #theme type="button" hidden { "Theme" }
             }
             h1 { @if input.path.is_empty() { "A run without a named input" } @else { bdi { (shorten(&input.path, 240)) } } }
+            @for warning in page.warnings.iter().take(MOST_WARNINGS) { p.warning role="alert" { bdi { (shorten(warning, 600)) } } }
+            @if page.warnings.len() > MOST_WARNINGS { p.warning { "… and " (counted((page.warnings.len() - MOST_WARNINGS) as u64, "more thing", "more things")) " like it." } }
             p.headline {
                 span.big { (count(selection.kept)) }
                 " of " (counted(selection.seen, "row", "rows")) " kept"
@@ -116,14 +123,24 @@ fn memory(report: &RunReport) -> Markup {
     }
 }
 
-fn navigation(report: &RunReport) -> Markup {
+fn navigation(page: &Page<'_>) -> Markup {
+    let report = page.report;
     html! {
-        nav aria-label="sections" {
-            a href="#funnel" { "Funnel" }
-            @for (place, one) in report.steps.iter().enumerate().take(MOST_STEPS) { a href={ "#step-" (place + 1) } { (clip(&one.step, 24)) } }
-            a href="#selection" { "Selection" }
-            @if report.planted.is_some() { a href="#planted" { "Planted" } }
-            @if !report.examples.is_empty() { a href="#examples" { "Examples" } }
+        div.along {
+            nav aria-label="sections" {
+                a href="#funnel" { "Funnel" }
+                @if let Some(gallery) = page.gallery { (gallery::navigation(gallery)) }
+                @for (place, one) in report.steps.iter().enumerate().take(MOST_STEPS) { a href={ "#step-" (place + 1) } { (clip(&one.step, 24)) } }
+                a href="#selection" { "Selection" }
+                @if report.planted.is_some() { a href="#planted" { "Planted" } }
+            }
+            // Without a script nothing can be searched: it unhides this.
+            @if page.gallery.is_some() {
+                div #search hidden {
+                    input type="search" placeholder="Search samples" aria-label="Search samples by caption, reason, cluster or uid";
+                    output aria-live="polite" {}
+                }
+            }
         }
     }
 }

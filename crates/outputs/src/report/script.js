@@ -1,4 +1,4 @@
-// Niceties only: the page is complete without this. A theme button, quicker tips, a filter and sorting for long tables.
+// Niceties only: the page is complete without this. A theme button, a search in the samples, quicker tips, a filter and sorting for long tables.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -18,6 +18,59 @@
       say();
     });
   }
+
+  // Search: a card stays when every word is in it, in the title of its group or in the name of its section.
+  const search = document.getElementById("search");
+  if (search) {
+    const [field, said] = [search.querySelector("input"), search.querySelector("output")];
+    const lower = (element) => (element ? element.textContent.toLowerCase() : "");
+    let cards = null;
+    const read = () => [...document.querySelectorAll("main .card")].map((card) => {
+      const [group, section] = [card.closest(".group"), card.closest("section")];
+      const title = group && (group.querySelector("summary") || group.querySelector("h3"));
+      const about = group && group.classList.contains("cluster") ? `${lower(group.querySelector(".facts"))} ${lower(group.querySelector(".reason"))}` : "";
+      return { card, text: [lower(card), lower(title), about, lower(section && section.querySelector("h2"))].join(" ") };
+    });
+    const opened = new Set();
+    const find = () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      cards ??= read();
+      let found = 0;
+      for (const { card, text } of cards) {
+        card.hidden = !words.every((word) => text.includes(word));
+        found += card.hidden ? 0 : 1;
+      }
+      const has = (box) => box.querySelector(".card:not([hidden])") !== null;
+      for (const box of document.querySelectorAll("main .group, main .strip.ends")) {
+        box.hidden = words.length > 0 && box.querySelector(".card") !== null && !has(box);
+        const title = box.previousElementSibling;
+        if (box.classList.contains("ends") && title && title.tagName === "H4") title.hidden = box.hidden;
+      }
+      for (const fold of document.querySelectorAll("main details.fold")) {
+        if (words.length > 0 && has(fold)) { if (!fold.open) { fold.open = true; opened.add(fold); } }
+        else if (opened.delete(fold)) fold.open = false;
+      }
+      said.textContent = words.length > 0 ? `${found} of ${cards.length}` : "";
+    };
+    search.hidden = false;
+    field.addEventListener("input", find);
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") { field.value = ""; find(); }
+      // The first hit comes into view only when it is asked for: a page that jumps while one types is no help.
+      if (event.key === "Enter") document.querySelector("main .card:not([hidden])")?.scrollIntoView({ block: "center" });
+    });
+    document.addEventListener("keydown", (event) => {
+      const typing = event.target instanceof Element && event.target.closest("input, textarea");
+      if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) { event.preventDefault(); field.focus(); }
+    });
+  }
+  // A link to a cluster that lies in a fold opens it.
+  const reveal = () => {
+    let fold = document.getElementById(location.hash.slice(1))?.closest("details.fold");
+    if (fold && !fold.open) { fold.open = true; document.getElementById(location.hash.slice(1)).scrollIntoView(); }
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
 
   // Tips: the browser's own wait a second and cannot be seen on a telephone.
   const tip = document.createElement("div");

@@ -2,8 +2,8 @@
 use cribble_core::{Asked, SearchHit, SearchReport};
 use maud::{Markup, html};
 
-use super::examples::{caption, picture, raster_data_url};
 use super::format::{clip, count, counted, percent, seconds, shorten};
+use super::gallery::{caption, raster_data_url};
 use super::page::document;
 
 /// The sheet: one file without a single external reference, complete without JavaScript. Texts of the input are escaped, never markup; pictures are
@@ -39,7 +39,7 @@ fn header(report: &SearchReport) -> Markup {
             }
             h1 { bdi { (shorten(&report.run, 240)) } }
             div.asked {
-                @if asked.is_some() { (picture(asked, "what was asked", false)) }
+                @if asked.is_some() { (picture(asked, "what was asked")) }
                 div {
                     p.question dir="auto" { (shorten(&title(report), 400)) }
                     @if let Asked::Sample { uid, caption: text } = &report.query {
@@ -86,11 +86,22 @@ fn hits(report: &SearchReport) -> Markup {
     }
 }
 
+fn picture(url: Option<&str>, says: &str) -> Markup {
+    html! {
+        div.picture {
+            @match url {
+                Some(url) => { img src=(url) alt={ "picture: " (says) } loading="lazy" decoding="async"; }
+                None => { span.no-picture { "no picture" } }
+            }
+        }
+    }
+}
+
 fn card(hit: &SearchHit, with_pictures: bool) -> Markup {
     html! {
         li.card {
             @if with_pictures {
-                div.pictures { (picture(hit.picture.as_deref().and_then(raster_data_url), "sample", false)) }
+                div.pictures { (picture(hit.picture.as_deref().and_then(raster_data_url), "sample")) }
             }
             p.facts {
                 span { "#" (hit.rank) }

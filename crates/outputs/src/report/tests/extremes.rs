@@ -66,7 +66,6 @@ fn thousands_of_reasons_and_a_megabyte_of_text_stay_small() {
         counts.errors.insert(format!("code {reason:05}"), 1);
     }
     report.steps[0].notes = vec!["n".repeat(1_000_000); 3];
-    report.examples = vec![Example { text: Some("t".repeat(1_000_000)), ..Example::default() }; 100];
     report.input.path = "p".repeat(1_000_000);
     let html = render_html(&report);
     read(&html);
@@ -281,26 +280,10 @@ fn step() -> impl Strategy<Value = StepReport> {
         })
 }
 
-fn example() -> impl Strategy<Value = Example> {
-    let maybe = || proptest::option::of(word());
-    (word(), maybe(), maybe(), maybe(), maybe(), maybe(), proptest::option::of(proptest::num::f32::ANY))
-        .prop_map(|(uid, text, dropped_by, reason, duplicate_of, image, max_sim)| Example {
-            uid,
-            text,
-            dropped_by,
-            reason,
-            duplicate_of,
-            max_sim,
-            duplicate_image: image.clone(),
-            image,
-            cluster: Some(1),
-        })
-}
-
 fn report() -> impl Strategy<Value = RunReport> {
     use proptest::collection::vec;
-    (vec(step(), 0..4), vec(example(), 0..4), (word(), whole(), whole(), names()), float(), whole()).prop_map(
-        |(steps, examples, (path, rows, kept, dropped_by), seconds, memory)| RunReport {
+    (vec(step(), 0..4), (word(), whole(), whole(), names()), float(), whole()).prop_map(
+        |(steps, (path, rows, kept, dropped_by), seconds, memory)| RunReport {
             schema_version: 1,
             program_version: path.clone(),
             input: InputReport {
@@ -312,7 +295,6 @@ fn report() -> impl Strategy<Value = RunReport> {
             },
             steps,
             selection: SelectionReport { seen: rows, kept, dropped_by, decided: 0 },
-            examples,
             planted: Some(
                 serde_json::json!([{"kind": "x", "planted": rows, "found": kept, "share": seconds}]),
             ),

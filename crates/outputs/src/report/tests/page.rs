@@ -1,5 +1,5 @@
 //! The page shows the figures of the report, all of them, and nothing becomes markup.
-use cribble_core::{CaptionDetails, CaptionExample, ChatUsage, Details, Example, RunReport};
+use cribble_core::{CaptionDetails, CaptionExample, ChatUsage, Details, RunReport};
 
 use super::samples::small;
 use super::well_formed::{assert_offline, read};
@@ -67,11 +67,7 @@ fn every_figure_is_that_of_the_report() {
         "24.47%",
         "39.0%",
         "keeps 390 of 1,000 rows",
-        // examples and truth
-        "a teapot",
-        "0.9731",
-        "1 of 500 rows",
-        "1 of 1 row",
+        // truth
         "byte copy",
         "99.8%",
     ];
@@ -143,29 +139,12 @@ fn no_text_becomes_markup() {
     report.planted = Some(
         serde_json::json!({"lines": [{evil: evil, "planted": evil, "found": 1}], "more": {evil: {"x": evil}}, evil: evil}),
     );
-    report.examples.push(Example {
-        uid: text(),
-        text: Some(text()),
-        dropped_by: Some(text()),
-        reason: Some(text()),
-        duplicate_of: Some(text()),
-        image: Some(text()),
-        duplicate_image: Some(format!("data:image/png;base64,{evil}")),
-        ..Example::default()
-    });
     let html = render_html(&report);
     let page = read(&html);
     assert_offline(&page);
     assert_eq!(html.matches("<script").count(), 1);
     assert_eq!(html.matches("<style").count(), 1);
-    assert_eq!(
-        page.attributes
-            .iter()
-            .filter(|(element, ..)| element == "img")
-            .filter(|(_, name, _)| name == "src")
-            .count(),
-        2
-    );
+    assert!(!page.elements.contains("img"));
     assert!(page.text.contains("&lt;script&gt;alert(2)"));
 }
 
@@ -192,21 +171,6 @@ fn style_and_script_stay_inside_the_file() {
     }
     let html = render_html(&small());
     assert!(html.contains("default-src &#39;none&#39;") || html.contains("default-src 'none'"));
-}
-
-#[test]
-fn captions_keep_their_direction_and_long_ones_unfold() {
-    let long = "слово ".repeat(2_000);
-    let mut report = small();
-    report.examples = ["قارب شراعي", &long, "   "]
-        .map(|text| Example { text: Some(text.into()), ..Example::default() })
-        .to_vec();
-    let html = render_html(&report);
-    let page = read(&html);
-    assert!(html.contains("<p class=\"caption\" dir=\"auto\">قارب شراعي</p>"));
-    assert_eq!(html.matches("<details class=\"caption\">").count(), 1);
-    assert!(page.text.contains("(7,999 characters more)"), "the cut is said");
-    assert!(page.text.contains("(empty caption)"));
 }
 
 #[test]

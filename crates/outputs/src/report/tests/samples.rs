@@ -102,24 +102,113 @@ pub fn small() -> RunReport {
             decided: 0,
         },
         steps,
-        examples: vec![
-            Example { uid: "aa".into(), text: Some("a teapot".into()), ..Example::default() },
-            Example {
-                uid: "bb".into(),
-                dropped_by: Some("02-dedup".into()),
-                reason: Some("duplicate".into()),
-                duplicate_of: Some("cc".into()),
-                max_sim: Some(0.9731),
-                image: Some("data:image/png;base64,AAAA".into()),
-                duplicate_image: Some("data:image/png;base64,BBBB".into()),
-                cluster: Some(3),
-                ..Example::default()
-            },
-        ],
         planted: Some(serde_json::json!({"byte_copy": {"planted": 400, "found": 399}})),
         seconds: 201.0,
         peak_memory_bytes: 3 << 29,
         memory_limit_bytes: 1 << 31,
         threads: 2,
     }
+}
+
+/// A sample with a caption and a picture.
+pub fn sample(text: &str) -> GallerySample {
+    GallerySample {
+        text: Some(text.into()),
+        image: Some("data:image/png;base64,AAAA".into()),
+        ..GallerySample::default()
+    }
+}
+
+/// The uid of the sample with this number.
+pub fn uid(number: u64) -> String {
+    format!("{number:032x}")
+}
+
+/// Samples that fit to [`small`]: a strip of two kept and one duplicate, a judged cluster and one that nobody judged, a group, two captions
+/// and the ends of a score.
+pub fn gallery() -> Gallery {
+    let mut samples = BTreeMap::from([
+        (uid(1), GallerySample { cluster: Some(3), score: Some(0.3125), ..sample("a teapot") }),
+        (uid(2), sample("a second teapot")),
+        (uid(4), GallerySample { image: None, ..sample("a picture that is gone") }),
+    ]);
+    let twin = GallerySample {
+        dropped_by: Some("02-dedup".into()),
+        reason: Some("duplicate".into()),
+        duplicate_of: Some(uid(1)),
+        max_sim: Some(0.9731),
+        ..sample("the teapot again")
+    };
+    samples.insert(uid(3), twin);
+    let strip = |step: Option<&str>, reason: Option<&str>, rows, numbers: &[u64]| Strip {
+        step: step.map(Into::into),
+        reason: reason.map(Into::into),
+        rows,
+        uids: numbers.iter().map(|&number| uid(number)).collect(),
+    };
+    let judged = ClusterCard {
+        step: "03-cluster".into(),
+        cluster: 3,
+        size: 6_889,
+        kept: 390,
+        quota: Some(390),
+        title: "Teapots on tables".into(),
+        category: "kitchen".into(),
+        verdict: "unacceptable".into(),
+        keep: Some(false),
+        reason: "all from one shop".into(),
+        nearest: vec![(uid(1), 0.9375)],
+        farthest: vec![(uid(4), 0.0625)],
+    };
+    let bare = ClusterCard {
+        cluster: 0,
+        size: 10,
+        kept: 10,
+        nearest: vec![(uid(2), 0.5)],
+        ..ClusterCard::default()
+    };
+    let change = |number, before: &str, after: &str, sims: Option<(f32, f32)>| CaptionChange {
+        step: "05-caption".into(),
+        column: "caption_vlm".into(),
+        uid: uid(number),
+        before: before.into(),
+        after: after.into(),
+        before_sim: sims.map(|sims| sims.0),
+        after_sim: sims.map(|sims| sims.1),
+    };
+    Gallery {
+        schema_version: 1,
+        seed: 7,
+        samples,
+        strips: vec![strip(Some("02-dedup"), Some("duplicate"), 1, &[3]), strip(None, None, 500, &[1, 2])],
+        clusters: vec![judged, bare],
+        clusters_in_all: 4,
+        groups: vec![DuplicateGroup {
+            step: "02-dedup".into(),
+            leader: uid(1),
+            dropped: 9,
+            members: vec![(uid(3), Some(0.9731))],
+        }],
+        captions: vec![
+            change(1, "a red teapot", "a blue teapot on a table", Some((0.25, 0.3125))),
+            change(2, "", "a second one", None),
+        ],
+        scores: vec![ScoreEnds {
+            column: "clip_score".into(),
+            rows: 9_997,
+            lowest: vec![(uid(4), -0.125)],
+            highest: vec![(uid(1), 0.3125)],
+        }],
+        notes: vec!["Pictures are from 200 shards.".into()],
+    }
+}
+
+/// The page of both.
+pub fn page_with(report: &RunReport, gallery: &Gallery) -> String {
+    crate::report::render_page(&crate::report::Page {
+        report,
+        gallery: Some(gallery),
+        warnings: &[],
+        images: &BTreeMap::new(),
+    })
 }
