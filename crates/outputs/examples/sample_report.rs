@@ -290,7 +290,7 @@ fn gallery() -> Gallery {
             size: 900 - 50 * u64::from(cluster),
             kept: 40 * u64::from(cluster),
             quota: Some(41 * u64::from(cluster)),
-            title: if cluster % 3 == 0 {
+            title: if cluster.is_multiple_of(3) {
                 String::new()
             } else {
                 CAPTIONS[cluster as usize % CAPTIONS.len()].into()

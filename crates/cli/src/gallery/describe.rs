@@ -36,6 +36,9 @@ impl Default for Group {
     }
 }
 
+/// Samples with their uid, in the order of the places.
+type Named = Vec<(String, GallerySample)>;
+
 /// Groups by their leader, for each step that finds duplicates.
 pub type Groups = Vec<BTreeMap<Uid, Group>>;
 
@@ -147,10 +150,7 @@ struct Shard<'a> {
 }
 
 impl Shard<'_> {
-    fn describe(
-        &self,
-        compared: &BTreeSet<Place>,
-    ) -> Result<(Vec<(String, GallerySample)>, Vec<CaptionChange>)> {
+    fn describe(&self, compared: &BTreeSet<Place>) -> Result<(Named, Vec<CaptionChange>)> {
         let selection = read_selection(self.run.path(), self.at.1)?;
         let uids: Vec<Uid> = selection.iter().map(|row| row.uid).collect();
         let texts = match &self.plan.text {

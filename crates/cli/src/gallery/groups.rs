@@ -3,15 +3,17 @@
 //! that would take a table of all duplicates.
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::{Array, AsArray};
 use cribble_core::{DuplicateGroup, Result, Uid};
-use cribble_pipeline::RunFolder;
+use cribble_pipeline::{RunFolder, read_column};
+use rayon::prelude::*;
 
 use super::{
     Source,
-    describe::{Group, Groups, describe, locate},
+    describe::{Group, Groups},
     draw::Place,
-    plan::Plan,
-    scan::Draws,
+    plan::{Plan, table},
+    scan::{Draws, uid_at},
 };
 
 /// Groups shown of one step.
@@ -39,21 +41,17 @@ pub fn chains(source: &Source<'_>, plan: &Plan, draws: &Draws) -> Result<Vec<Cha
         chains.extend(twins.into_iter().map(|twin| Chain { step, nodes: vec![twin] }));
     }
     for _ in 0..LONGEST {
-        let ends: BTreeSet<Uid> = chains.iter().filter_map(|chain| chain.nodes.last()).copied().collect();
-        let (places, _) = locate(source.dataset, source.run, &ends, &[], source.cancel)?;
-        let places: BTreeSet<Place> = places.into_values().collect();
-        let (known, _) =
-            describe(source.dataset, source.run, plan, &places, &BTreeSet::new(), source.cancel)?;
         let mut grew = false;
-        for chain in &mut chains {
-            let folder = &source.run.manifest.steps[plan.dedups[chain.step]].folder;
-            let end = chain.nodes.last().and_then(|uid| known.get(&uid.to_string()));
-            let dropped_here = end.filter(|sample| sample.dropped_by.as_ref() == Some(folder));
-            let twin =
-                dropped_here.and_then(|sample| Uid::parse(sample.duplicate_of.as_ref()?.as_bytes()).ok());
-            if let Some(twin) = twin.filter(|twin| !chain.nodes.contains(twin)) {
-                chain.nodes.push(twin);
-                grew = true;
+        for (step, &dedup) in plan.dedups.iter().enumerate() {
+            let of_step = || chains.iter().filter(|chain| chain.step == step);
+            let ends: BTreeSet<Uid> = of_step().filter_map(|chain| chain.nodes.last()).copied().collect();
+            let twins = dropped_for(source, dedup, &ends)?;
+            for chain in chains.iter_mut().filter(|chain| chain.step == step) {
+                let twin = chain.nodes.last().and_then(|end| twins.get(end));
+                if let Some(&twin) = twin.filter(|twin| !chain.nodes.contains(twin)) {
+                    chain.nodes.push(twin);
+                    grew = true;
+                }
             }
         }
         if !grew {
@@ -61,6 +59,34 @@ pub fn chains(source: &Source<'_>, plan: &Plan, draws: &Draws) -> Result<Vec<Cha
         }
     }
     Ok(chains)
+}
+
+/// What these samples were dropped for by a step; nothing for those that it kept.
+fn dropped_for(source: &Source<'_>, step: usize, uids: &BTreeSet<Uid>) -> Result<BTreeMap<Uid, Uid>> {
+    let in_shard = |name: &str| -> Result<BTreeMap<Uid, Uid>> {
+        source.cancel.check()?;
+        let path = table(source.run, step, name);
+        let own = read_column(&path, "uid")?;
+        let found: Vec<(usize, Uid)> = (0..own.len())
+            .filter_map(|row| Some((row, uid_at(&own, row).filter(|uid| uids.contains(uid))?)))
+            .collect();
+        if found.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let (keep, twins) = (read_column(&path, "keep")?, read_column(&path, "duplicate_of")?);
+        let is_dropped =
+            |row: usize| keep.as_boolean_opt().is_some_and(|keep| keep.is_valid(row) && !keep.value(row));
+        Ok(found
+            .into_iter()
+            .filter(|(row, _)| is_dropped(*row))
+            .filter_map(|(row, uid)| Some((uid, uid_at(&twins, row)?)))
+            .collect())
+    };
+    let merge = |mut a: BTreeMap<Uid, Uid>, b| {
+        a.extend(b);
+        Ok(a)
+    };
+    source.dataset.shards().par_iter().map(|shard| in_shard(&shard.name)).try_reduce(BTreeMap::new, merge)
 }
 
 /// All samples of the chains of each step: whatever was dropped for one of them belongs to the group.
