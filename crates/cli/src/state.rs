@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cribble_core::{Gallery, InputReport, Result, RunReport, StepReport};
-use cribble_pipeline::{RunFolder, StepState};
+use cribble_pipeline::{RunFolder, StepState, TableSchema};
 
 use crate::{finish, gallery, text};
 
@@ -110,14 +110,22 @@ fn gone(run: &RunFolder) -> Vec<String> {
     gone
 }
 
-/// How many tables a folder holds; none where there is no folder.
+/// Tables of whole steps, which lie beside those of the shards.
+const WHOLE: [&str; 5] = ["clusters", "quotas", "samples", "verdicts", "errors"];
+
+/// How many shards have a table in a folder; none where there is no folder.
 fn tables(folder: &Path) -> Option<u64> {
-    let names = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name());
-    let tables = names.filter(|name| {
-        let name = name.to_string_lossy();
-        name.ends_with(".parquet") && !name.starts_with(cribble_io::TEMP_PREFIX)
-    });
-    Some(tables.count() as u64)
+    let is_shard = |path: &Path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        if name.starts_with(cribble_io::TEMP_PREFIX) || path.extension().is_none_or(|end| end != "parquet") {
+            return false;
+        }
+        // A shard may bear such a name, too: its table has verdicts.
+        let is_whole = WHOLE.iter().any(|whole| name == *whole) || name.starts_with("quotas-");
+        !is_whole || TableSchema::read(path).is_ok_and(|schema| schema.0.field_with_name("keep").is_ok())
+    };
+    let paths = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    Some(paths.filter(|path| is_shard(path)).count() as u64)
 }
 
 /// A report of the steps that are complete and whose own reports are there.

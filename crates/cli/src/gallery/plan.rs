@@ -1,7 +1,7 @@
 //! What to look for in a run: which reasons, which clusters, which columns. Everything here comes from the report and the recipe; nothing is read.
 use std::{collections::BTreeMap, path::PathBuf};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use cribble_core::{Details, Recipe, Result, RunReport, StepOptions, Uid};
 use cribble_io::{CAPTION_NAMES, Dataset};
 use cribble_pipeline::{DECISION, RunFolder, TableSchema};
@@ -76,7 +76,7 @@ impl Plan {
             clustering: of_kind("cluster").last().and_then(|&step| Some((step, clusters(report, step)?))),
             dedups: of_kind("dedup"),
             score: score(dataset, run, recipe)?,
-            captions: captions(recipe, run, text)?,
+            captions: captions(recipe, run, schema, text),
             text: text.map(str::to_owned),
         })
     }
@@ -134,7 +134,7 @@ fn has_column(dataset: &Dataset, run: &RunFolder, step: usize, name: &str) -> Re
 }
 
 /// The steps that made captions, with what they replace.
-fn captions(recipe: &Recipe, run: &RunFolder, text: Option<&str>) -> Result<Vec<Captions>> {
+fn captions(recipe: &Recipe, run: &RunFolder, schema: &Schema, text: Option<&str>) -> Vec<Captions> {
     let mut found: Vec<Captions> = Vec::new();
     for (step, spec) in recipe.steps.iter().enumerate() {
         let (before, after) = match &spec.options {
@@ -144,13 +144,20 @@ fn captions(recipe: &Recipe, run: &RunFolder, text: Option<&str>) -> Result<Vec<
             }
             StepOptions::Rewrite(options) => {
                 let options = options.clone().resolved();
-                (options.text, options.column)
+                // Left open, it is the captions of the input.
+                let before = Some(options.text).filter(|name| !name.is_empty()).or(text.map(str::to_owned));
+                let Some(before) = before else { continue };
+                (before, options.column)
             }
             _ => continue,
         };
         // What is rewritten may be the work of a step before.
         let of_step =
             found.iter().rev().find(|made| made.after.name == before).and_then(|made| made.after.step);
+        let before_is_known = of_step.is_some() || schema.field_with_name(&before).is_ok();
+        if !before_is_known {
+            continue;
+        }
         found.push(Captions {
             folder: run.manifest.steps.get(step).map(|step| step.folder.clone()).unwrap_or_default(),
             after: Column { step: Some(step), name: after },
@@ -173,7 +180,7 @@ fn captions(recipe: &Recipe, run: &RunFolder, text: Option<&str>) -> Result<Vec<
             made.sims = Some((sim(&made.before), sim(&made.after)));
         }
     }
-    Ok(found)
+    found
 }
 
 #[cfg(test)]
