@@ -342,7 +342,7 @@ fn a_run_that_is_not_whole_is_shown_for_what_it_is() {
 fn what_cannot_be_asked_names_the_cure() {
     let (place, _) = demo();
     place.write("no.jpg", "not an image");
-    place.write("cut.jpg", fs::read(place.path("d/pool/shards/00000000.tar")).unwrap()[512..700].to_vec());
+    place.write("cut.jpg", &fs::read(place.path("d/pool/shards/00000000.tar")).unwrap()[512..700]);
     for (words, code, message, hint) in [
         (&["d/none", "x"][..], 1, "is no run folder", "--out"),
         (&["d/run"], 2, "nothing to search for", "--where"),

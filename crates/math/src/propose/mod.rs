@@ -261,7 +261,7 @@ impl Panels {
         scores: &mut Scores,
     ) -> [u64; GROUP] {
         let mut masks = [0; GROUP];
-        for place in 0..GROUP {
+        for (place, mask) in masks.iter_mut().enumerate() {
             let mut left = group.counted[place];
             while left != 0 {
                 let lane = left.trailing_zeros() as usize;
@@ -270,7 +270,7 @@ impl Panels {
                 let sum = self.kernel.dot(group.words[place], words, group.start[place]);
                 let score = sum as f32 * self.lanes[panel].scale[lane];
                 let below = score < group.floor[place];
-                masks[place] |= u64::from(!below) << lane;
+                *mask |= u64::from(!below) << lane;
                 scores.rows[place][lane] = score;
             }
         }

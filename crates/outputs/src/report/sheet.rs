@@ -79,7 +79,7 @@ fn hits(report: &SearchReport) -> Markup {
     html! {
         section #hits {
             @if report.hits.is_empty() { p.empty { "No row fits." } }
-            ul.gallery .wordy[!with_pictures] {
+            ul.strip.hits .wordy[!with_pictures] {
                 @for hit in &report.hits { (card(hit, with_pictures)) }
             }
         }
