@@ -127,7 +127,7 @@ mod tests {
             similarity: Some(0.31256),
             uid: format!("{rank:032x}"),
             kept: rank % 2 == 1,
-            dropped_by: (rank % 2 == 0).then(|| "02-dedup".into()),
+            dropped_by: rank.is_multiple_of(2).then(|| "02-dedup".into()),
             reason: Some("semantic duplicate".into()),
             caption: Some(caption.into()),
             ..SearchHit::default()
