@@ -1,5 +1,8 @@
 //! Every row, read once and scored exactly: pieces of shards go to the threads, each of which keeps the best of what it saw.
-use std::sync::{Mutex, PoisonError};
+use std::{
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use cribble_core::Result;
 use cribble_io::npy::ElementType;
@@ -37,19 +40,22 @@ impl Scan<'_> {
     /// The `most` best rows of every query. Row numbers are [`GlobalRow`]s.
     pub fn run(&self, queries: &Queries, most: usize) -> Result<Found> {
         let shards = 0..self.context.shards();
-        let cuts = Cuts(Mutex::new(vec![f64::NEG_INFINITY; queries.len()]));
+        let shared = Shared {
+            cuts: Mutex::new(vec![f64::NEG_INFINITY; queries.len()]),
+            desks: Mutex::new(Vec::new()),
+        };
         self.context.progress.begin("search", self.view.dataset.rows(), "rows");
         let found = shards
             .into_par_iter()
             .with_max_len(1)
             .filter(|&shard| self.view.has_vectors(self.embedding, shard))
-            .map(|shard| self.shard(queries, most, shard, &cuts))
+            .map(|shard| self.shard(queries, most, shard, &shared))
             .try_reduce(|| Found { tops: queries.tops(most), searched: 0 }, merge);
         self.context.progress.end();
         found
     }
 
-    fn shard(&self, queries: &Queries, most: usize, shard: u32, cuts: &Cuts) -> Result<Found> {
+    fn shard(&self, queries: &Queries, most: usize, shard: u32, shared: &Shared) -> Result<Found> {
         self.context.cancel.check()?;
         let rows = self.context.rows(shard);
         let wanted = self.rows.wanted(shard)?;
@@ -66,8 +72,10 @@ impl Scan<'_> {
             .with_max_len(1)
             .map(|index| -> Result<Vec<Top>> {
                 let rows = index * piece..rows.min((index + 1) * piece);
-                let mut tops = queries.tops(most);
-                self.piece(queries, shard, rows, wanted.as_deref(), cuts, &mut tops)?;
+                let (mut tops, mut desk) = (queries.tops(most), shared.desk());
+                let piece = Piece { shard, rows, wanted: wanted.as_deref() };
+                self.piece(queries, &piece, shared, &mut desk, &mut tops)?;
+                shared.give_back(desk);
                 Ok(tops)
             })
             .try_reduce(|| queries.tops(most), |a, b| Ok(merged(a, b)))?;
@@ -77,37 +85,36 @@ impl Scan<'_> {
     fn piece(
         &self,
         queries: &Queries,
-        shard: u32,
-        rows: std::ops::Range<usize>,
-        wanted: Option<&[bool]>,
-        cuts: &Cuts,
+        piece: &Piece<'_>,
+        shared: &Shared,
+        desk: &mut Desk,
         tops: &mut [Top],
     ) -> Result<()> {
+        let Piece { shard, rows, wanted } = piece;
         let dim = queries.dim();
-        let mut reader = self.context.open_embedding(&self.embedding.embedding, shard)?;
+        let mut reader = self.context.open_embedding(&self.embedding.embedding, *shard)?;
         let is_half = reader.dtype() == ElementType::F16;
         let block = (BLOCK_BYTES / (dim * if is_half { 2 } else { 4 })).max(1);
-        let (mut halves, mut singles) = (Vec::<f16>::new(), Vec::<f32>::new());
         for start in rows.clone().step_by(block) {
             self.context.cancel.check()?;
-            let Some(here) = part(start..rows.end.min(start + block), wanted) else { continue };
+            let Some(here) = part(start..rows.end.min(start + block), *wanted) else { continue };
             let values = here.len() * dim;
             let stored = if is_half {
-                halves.resize(values, f16::ZERO);
-                reader.read_raw(here.start as u64, bytemuck::cast_slice_mut(&mut halves))?;
-                Stored::Half(&halves)
+                desk.halves.resize(values, f16::ZERO);
+                reader.read_raw(here.start as u64, bytemuck::cast_slice_mut(&mut desk.halves))?;
+                Stored::Half(&desk.halves)
             } else {
-                singles.resize(values, 0.0);
-                reader.read_f32(here.start as u64, &mut singles)?;
-                Stored::Single(&singles)
+                desk.singles.resize(values, 0.0);
+                reader.read_f32(here.start as u64, &mut desk.singles)?;
+                Stored::Single(&desk.singles)
             };
             let number = |place: usize| {
                 let row = here.start + place;
-                let global = GlobalRow::new(shard, row as u32);
+                let global = GlobalRow::new(*shard, row as u32);
                 let open = wanted.is_none_or(|wanted| wanted[row]) && self.without != Some(global);
                 open.then_some(global.0)
             };
-            cuts.exchange(tops);
+            shared.exchange(tops);
             scan(queries, stored, number, tops);
         }
         self.context.progress.advance(rows.len() as u64);
@@ -115,21 +122,49 @@ impl Scan<'_> {
     }
 }
 
-/// What every query's list has reached somewhere: rows that cannot win there need not be scored exactly here. It spares work and changes no result.
-struct Cuts(Mutex<Vec<f64>>);
+/// The rows that a thread takes at once.
+struct Piece<'a> {
+    shard: u32,
+    rows: Range<usize>,
+    wanted: Option<&'a [bool]>,
+}
 
-impl Cuts {
+/// Rows on their way from the file: one buffer a thread, because a first touch of fresh memory costs more than the rows do.
+#[derive(Default)]
+struct Desk {
+    halves: Vec<f16>,
+    singles: Vec<f32>,
+}
+
+/// What the threads of a scan share.
+struct Shared {
+    /// What every query's list has reached somewhere: rows that cannot win there need not be scored exactly here. It spares work and changes no
+    /// result.
+    cuts: Mutex<Vec<f64>>,
+    /// Buffers of threads that are at rest.
+    desks: Mutex<Vec<Desk>>,
+}
+
+impl Shared {
     fn exchange(&self, tops: &mut [Top]) {
-        let mut cuts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
         for (cut, top) in cuts.iter_mut().zip(tops) {
             top.raise(*cut);
             *cut = top.cut();
         }
     }
+
+    fn desk(&self) -> Desk {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, desk: Desk) {
+        self.desks.lock().unwrap_or_else(PoisonError::into_inner).push(desk);
+    }
 }
 
 /// The rows of a block from the first to the last that is wanted.
-fn part(block: std::ops::Range<usize>, wanted: Option<&[bool]>) -> Option<std::ops::Range<usize>> {
+fn part(block: Range<usize>, wanted: Option<&[bool]>) -> Option<Range<usize>> {
     let Some(wanted) = wanted else { return Some(block) };
     let first = block.clone().find(|&row| wanted[row])?;
     let last = block.rev().find(|&row| wanted[row])?;
