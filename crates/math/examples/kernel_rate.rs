@@ -10,14 +10,8 @@
 //! Prints one JSON object: `read_s`, and `work_s` of the kernel alone.
 #![allow(clippy::print_stdout)]
 use cribble_math::{
-    Quotas, SliceRows,
-    halves::widen,
-    nearest::{TILE_ROWS, nearest},
-    pairs::earlier_max,
-    quota::bounds,
-    rows::normalize_row,
-    sketch::{Axes, Sketch, SketchBuffers, suspects},
-    workers,
+    Quotas, RowSource, SourceError, StoredRows, halves::widen, nearest::nearest, pairs::earlier_max,
+    quota::bounds, rows::normalize_row, workers,
 };
 use half::f16;
 use std::{
@@ -62,7 +56,7 @@ fn assign(threads: usize, rows: &str, centroids: &str, out: &str) -> Outcome<()>
     write(out, "<u4", &labels)
 }
 
-/// SemDeDup's step as our own dedup does it, once the cells are known: sketch, screen, compare.
+/// SemDeDup's step as our own dedup does it for the rows that it has fetched, here all of them.
 fn dedup(threads: usize, rows: &str, order: &str, sizes: &str, epsilon: f64, out: &str) -> Outcome<()> {
     let began = Instant::now();
     let (rows, dim) = read::<f16>(rows, "<f2")?;
@@ -79,54 +73,64 @@ fn dedup(threads: usize, rows: &str, order: &str, sizes: &str, epsilon: f64, out
         cells.push(cell);
         rest = after;
     }
-    let unit = |row: u32, out: &mut [f32]| {
-        widen(&rows[row as usize * dim..(row as usize + 1) * dim], out);
-        normalize_row(out);
-    };
-    // Neighbours of a cell differ as rows of a cell do: the axes are learnt from 1,024 such differences.
-    let neighbours: Vec<&[u32]> = cells.iter().flat_map(|cell| cell.windows(2)).collect();
-    let mut differences = Vec::new();
-    let (mut a, mut b) = (vec![0f32; dim], vec![0f32; dim]);
-    for pair in neighbours.iter().step_by(neighbours.len().div_ceil(1024).max(1)) {
-        unit(pair[0], &mut a);
-        unit(pair[1], &mut b);
-        differences.extend(a.iter().zip(&b).map(|(a, b)| a - b));
-    }
     let floor = (1.0 - epsilon) as f32;
     let removed: Result<Vec<Vec<u8>>, cribble_math::PairsError> = pool.install(|| {
-        let axes = Axes::learn(&differences, dim, 1);
-        // Sketches in the order of memory; after that only rows that may be near another are touched again.
-        let all = |(values, buffer): &mut (Vec<f32>, SketchBuffers), tile: usize| {
-            let tile = tile * TILE_ROWS..rows.len().div_euclid(dim).min((tile + 1) * TILE_ROWS);
-            values.resize(tile.len() * dim, 0.0);
-            tile.zip(values.chunks_exact_mut(dim)).for_each(|(row, values)| unit(row as u32, values));
-            let mut sketches = Vec::with_capacity(TILE_ROWS);
-            axes.sketch(values, buffer, &mut sketches);
-            sketches
-        };
-        let sketches = workers::map(rows.len().div_euclid(dim).div_ceil(TILE_ROWS), all).concat();
-        let work = |values: &mut Vec<f32>, cell: usize| {
-            let cell = cells[cell];
-            let of_cell: Vec<Sketch> = cell.iter().map(|&row| sketches[row as usize]).collect();
-            let marked = suspects(&of_cell, None, floor);
-            let near: Vec<usize> = (0..cell.len()).filter(|&place| marked[place]).collect();
-            let sketches: Vec<Sketch> = near.iter().map(|&place| of_cell[place]).collect();
-            values.resize(near.len() * dim, 0.0);
-            near.iter()
-                .zip(values.chunks_exact_mut(dim))
-                .for_each(|(&place, values)| unit(cell[place], values));
-            let earlier = earlier_max(&SliceRows::new(values, dim), Some(&sketches), None, floor)?;
-            let mut removed = vec![0; cell.len()];
-            near.iter()
-                .zip(earlier)
-                .for_each(|(&place, by)| removed[place] = u8::from(by.is_removed(epsilon)));
-            Ok(removed)
+        let work = |(): &mut (), cell: usize| {
+            let cell = CellRows { rows: &rows, order: cells[cell], dim };
+            let earlier = earlier_max(&cell, None, None, floor)?;
+            Ok(earlier.iter().map(|by| u8::from(by.is_removed(epsilon))).collect())
         };
         workers::map(cells.len(), work).into_iter().collect()
     });
     let work_s = began.elapsed().as_secs_f64();
     println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"rows\": {}}}", order.len());
     write(out, "|u1", &removed?.concat())
+}
+
+/// The rows of a cell, where they lie.
+struct CellRows<'a> {
+    rows: &'a [f16],
+    order: &'a [u32],
+    dim: usize,
+}
+
+impl CellRows<'_> {
+    fn halves(&self, row: usize) -> &[f16] {
+        let start = self.order[row] as usize * self.dim;
+        &self.rows[start..start + self.dim]
+    }
+}
+
+impl StoredRows for CellRows<'_> {
+    fn widen(&self, row: usize, out: &mut [f32]) {
+        widen(self.halves(row), out);
+    }
+
+    fn expect(&self, row: usize) {
+        prefetch(self.halves(row));
+    }
+}
+
+impl RowSource for CellRows<'_> {
+    fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
+        for (row, out) in out.chunks_exact_mut(self.dim).enumerate() {
+            self.widen(start + row, out);
+            normalize_row(out);
+        }
+        Ok(())
+    }
+
+    fn as_stored(&self) -> Option<&dyn StoredRows> {
+        Some(self)
+    }
 }
 
 fn split(target: u64, balance: f64, shares: &str, sizes: &str, out: &str) -> Outcome<()> {

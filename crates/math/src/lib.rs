@@ -36,4 +36,4 @@ pub use components::UnionFind;
 pub use kmeans::{IterationStats, KMeans, KMeansError, KMeansOptions};
 pub use pairs::{Earlier, PairsError};
 pub use quota::{Bounds, QuotaError, Quotas};
-pub use rows::{RowSource, RowState, SliceRows, SourceError, VecRows};
+pub use rows::{RowSource, RowState, SliceRows, SourceError, StoredRows, VecRows};

@@ -65,6 +65,20 @@ pub trait RowSource: Sync {
     fn as_slice(&self) -> Option<&[f32]> {
         None
     }
+
+    /// All rows as they are stored, if they lie in memory in another form: a search that looks at few of them exactly then brings only those to unit length.
+    fn as_stored(&self) -> Option<&dyn StoredRows> {
+        None
+    }
+}
+
+/// Rows in memory, in whatever type and of whatever length.
+pub trait StoredRows: Sync {
+    /// Fills `out` (one row) with the values of a row. [`normalize_row`] makes them what [`RowSource::read`] gives.
+    fn widen(&self, row: usize, out: &mut [f32]);
+
+    /// Says that a row will be wanted soon, so that it may be brought near: [`crate::halves::prefetch`].
+    fn expect(&self, _row: usize) {}
 }
 
 /// A read past the end of an in-memory source.

@@ -7,6 +7,7 @@ use crate::{
     propose::{Codes, Kernel, Rows},
     rows::RowSource,
 };
+use std::sync::OnceLock;
 
 /// Source rows whose pairs [`super::pairs_above`] reports together.
 pub(super) const STRIP: usize = 512;
@@ -38,10 +39,12 @@ impl BlockPair<'_> {
     }
 }
 
-/// Rows of a block: borrowed from the source or read into a buffer.
+/// Rows of a block: borrowed from the source, read into a buffer, or left as they are stored.
 #[derive(Default)]
 struct Block {
     buffer: Vec<f32>,
+    /// The stored rows that somebody wanted exactly.
+    units: Vec<OnceLock<Box<[f32]>>>,
     codes: Codes,
     start: usize,
 }
@@ -54,6 +57,12 @@ impl Block {
             self.codes.fill(Kernel::best(), &rows[start * dim..end * dim], dim);
             return Ok(());
         }
+        if let Some(stored) = source.as_stored() {
+            self.codes.fill_stored(Kernel::best(), stored, start..end, dim);
+            self.units.clear();
+            self.units.resize_with(end - start, OnceLock::new);
+            return Ok(());
+        }
         self.buffer.resize((end - start) * dim, 0.0);
         source.read(start, &mut self.buffer).map_err(|error| PairsError::Source { start, end, error })?;
         self.codes.fill(Kernel::best(), &self.buffer, dim);
@@ -62,11 +71,11 @@ impl Block {
 
     fn rows<'a>(&'a self, source: &'a dyn RowSource) -> Rows<'a> {
         let dim = source.dim();
-        let rows = match source.as_slice() {
-            Some(rows) => &rows[self.start * dim..(self.start + self.codes.len()) * dim],
-            None => &self.buffer[..],
-        };
-        self.codes.of(rows)
+        match (source.as_slice(), source.as_stored()) {
+            (Some(rows), _) => self.codes.of(&rows[self.start * dim..(self.start + self.codes.len()) * dim]),
+            (None, Some(stored)) => self.codes.of_stored(stored, self.start, &self.units, dim),
+            (None, None) => self.codes.of(&self.buffer),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ mod tests;
 
 use crate::{
     rows::{RowSource, SourceError},
-    scan::{Above, Best, Largest, Sources, search_screened},
+    scan::{Above, Best, Largest, Sources, search_rare},
     sketch::{Screening, Sketch},
 };
 use blocks::{BlockPair, block_rows, for_block_pairs};
@@ -141,7 +141,7 @@ fn compete(pair: &BlockPair<'_>, screening: Option<&Screening>, visitor: Option<
         admits: |target, source| is_compared(visitor, pair.first_target + target, pair.first_source + source),
         index: |source| (pair.first_source + source) as u64,
     };
-    search_screened(&goal, pair.targets, &Sources::new(pair.sources), screening, best);
+    search_rare(&goal, pair.targets, &Sources::new(pair.sources), screening, best);
 }
 
 /// Whether the pair of two rows of the scan counts: not both are visitors.
@@ -207,7 +207,7 @@ fn gather(
         limit: |target| pair.limit(target, start),
         admits: |target, source| is_compared(visitor, pair.first_target + target, first + source),
     };
-    search_screened(&goal, pair.targets, &Sources::new(pair.sources.part(start, end)), screening, found);
+    search_rare(&goal, pair.targets, &Sources::new(pair.sources.part(start, end)), screening, found);
 }
 
 fn check(

@@ -5,16 +5,19 @@
 //! its conversion to `f32`, the products, the comparison and the rounding of the similarity are each within a few 2⁻²⁴ of
 //! `‖x̂‖‖ŷ‖` or of the bound, which [`SLOP`] covers more than tenfold.
 use super::{Kernel, LANES};
-use crate::rows::{dot, row_count};
+use crate::rows::{StoredRows, dot, normalize_row, row_count};
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
+use std::{ops::Range, sync::OnceLock};
 
 /// Relative room for all rounding in `f32`.
 const SLOP: f32 = 1e-5;
 /// Relative room for sums of at most 65,536 squares in 64 lanes of `f32`.
 const SUMS: f32 = 2e-4;
 /// Squared lengths of rows that are coded. Outside (and for NaN) nothing is ruled out, so that no product or scale leaves the normal range.
-const CODED_SQUARES: std::ops::Range<f64> = 1e-20..1e20;
+const CODED_SQUARES: Range<f64> = 1e-20..1e20;
+/// Stored rows that are on their way from memory while one is coded.
+const AHEAD: usize = 3;
 /// Longer rows are not coded: their integer sums would not fit.
 const LONGEST_ROW: usize = 1 << 16;
 
@@ -33,9 +36,55 @@ pub(crate) struct Facts {
     pub error: f32,
     /// Where integer sums of this target row start, so that the shift of the sources cancels out.
     pub start: i32,
+    /// The same for sums over the first half of the words.
+    pub half_start: i32,
+    /// Length of the part of the row that the second half of the words stands for, at least.
+    pub rest: f32,
 }
 
 impl Facts {
+    /// A row of zeros.
+    const ZERO: Self = Self {
+        square: 0.0,
+        scale: 0.0,
+        length: 0.0,
+        coded: 0.0,
+        error: 0.0,
+        start: 0,
+        half_start: 0,
+        rest: 0.0,
+    };
+
+    /// A row that is not coded: nothing is ruled out.
+    fn unknown(square: f64) -> Self {
+        let unknown = f32::INFINITY;
+        Self { square, length: unknown, error: unknown, rest: unknown, ..Self::ZERO }
+    }
+
+    /// Of the row brought to unit length, given those of the row: the codes are the same, each step stands for less.
+    fn of_unit(self) -> Self {
+        let length = self.square.sqrt();
+        if !(length.is_finite() && length > 0.0) {
+            return Self::ZERO;
+        }
+        // The values of a unit row are rounded once, so its length is 1 within 2⁻²⁴.
+        let square = 1.0 + 2f64.powi(-22);
+        if self.scale == 0.0 {
+            return Self::unknown(square);
+        }
+        let shorter = |value: f32| (f64::from(value) / length) as f32 * (1.0 + SLOP);
+        Self {
+            square,
+            scale: (f64::from(self.scale) / length) as f32,
+            length: 1.0 + SLOP,
+            coded: shorter(self.coded),
+            // Room for the roundings of the values and of the step, each a relative 2⁻²⁴ of a length of 1.
+            error: shorter(self.error) + 2f32.powi(-21),
+            rest: shorter(self.rest) + 2f32.powi(-22),
+            ..self
+        }
+    }
+
     /// The error that counts where the row is a source, with room for rounding.
     pub(super) fn error_as_source(&self) -> f32 {
         (self.error + SLOP * self.coded) * (1.0 + SLOP)
@@ -74,10 +123,37 @@ impl Codes {
         self.facts.extend(encoded.map(|(row, words)| encode_words(kernel, row, words)));
     }
 
+    /// As [`Codes::fill`], of some stored rows brought to unit length; none of these is kept.
+    pub(crate) fn fill_stored(
+        &mut self,
+        kernel: Kernel,
+        stored: &dyn StoredRows,
+        rows: Range<usize>,
+        dim: usize,
+    ) {
+        self.set_len(kernel, rows.len(), dim);
+        let end = rows.end;
+        let words = self.words.par_chunks_exact_mut(self.depth);
+        let encoded = rows.into_par_iter().zip(words).with_min_len(LANES);
+        let encode = |values: &mut Vec<f32>, (row, words): (usize, &mut [u32])| {
+            values.resize(dim, 0.0);
+            if row + AHEAD < end {
+                stored.expect(row + AHEAD);
+            }
+            stored.widen(row, values);
+            encode_words(kernel, values, words).of_unit()
+        };
+        encoded.map_init(Vec::new, encode).collect_into_vec(&mut self.facts);
+    }
+
     fn resize(&mut self, kernel: Kernel, rows: &[f32], dim: usize) {
+        self.set_len(kernel, row_count(rows, dim), dim);
+    }
+
+    fn set_len(&mut self, kernel: Kernel, rows: usize, dim: usize) {
         self.kernel = Some(kernel);
         self.depth = dim.div_ceil(kernel.codes_per_word());
-        self.words.resize(row_count(rows, dim) * self.depth, 0);
+        self.words.resize(rows * self.depth, 0);
         self.facts.clear();
     }
 
@@ -100,7 +176,7 @@ impl Codes {
             };
             let sum: i32 = codes.iter().map(|&code| i32::from(code)).sum();
             // No similarity is computed from a sketch.
-            Facts { square: f64::NAN, scale, length, coded, error, start: -shift * sum }
+            Facts { scale, length, coded, error, start: -shift * sum, ..Facts::unknown(f64::NAN) }
         });
         let facts = facts.collect();
         Self { words, facts, depth, kernel: Some(kernel) }
@@ -119,15 +195,35 @@ impl Codes {
     pub(crate) fn of<'a>(&'a self, rows: &'a [f32]) -> Rows<'a> {
         let dim = rows.len().checked_div(self.facts.len()).unwrap_or(0);
         let kernel = self.kernel.unwrap_or(Kernel::Portable);
-        Rows { rows, dim, words: &self.words, depth: self.depth, facts: &self.facts, kernel }
+        let values = Values::Slice { rows, dim };
+        Rows { values, words: &self.words, depth: self.depth, facts: &self.facts, kernel }
+    }
+
+    /// The codes beside the stored rows from `first` on that they were made of; `units` has a place for each.
+    pub(crate) fn of_stored<'a>(
+        &'a self,
+        stored: &'a dyn StoredRows,
+        first: usize,
+        units: &'a [OnceLock<Box<[f32]>>],
+        dim: usize,
+    ) -> Rows<'a> {
+        let kernel = self.kernel.unwrap_or(Kernel::Portable);
+        let values = Values::Stored { stored, first, units, dim };
+        Rows { values, words: &self.words, depth: self.depth, facts: &self.facts, kernel }
     }
 }
 
+/// Where the values of rows come from.
+#[derive(Clone, Copy)]
+enum Values<'a> {
+    Slice { rows: &'a [f32], dim: usize },
+    Stored { stored: &'a dyn StoredRows, first: usize, units: &'a [OnceLock<Box<[f32]>>], dim: usize },
+}
+
 /// A block of rows with their codes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
-    rows: &'a [f32],
-    dim: usize,
+    values: Values<'a>,
     words: &'a [u32],
     depth: usize,
     facts: &'a [Facts],
@@ -140,11 +236,21 @@ impl<'a> Rows<'a> {
     }
 
     pub(crate) fn dim(&self) -> usize {
-        self.dim
+        match self.values {
+            Values::Slice { dim, .. } | Values::Stored { dim, .. } => dim,
+        }
     }
 
     pub(crate) fn row(&self, row: usize) -> &'a [f32] {
-        &self.rows[row * self.dim..(row + 1) * self.dim]
+        match self.values {
+            Values::Slice { rows, dim } => &rows[row * dim..(row + 1) * dim],
+            Values::Stored { stored, first, units, dim } => units[row].get_or_init(|| {
+                let mut values = vec![0.0; dim];
+                stored.widen(first + row, &mut values);
+                normalize_row(&mut values);
+                values.into_boxed_slice()
+            }),
+        }
     }
 
     pub(crate) fn facts(&self) -> &'a [Facts] {
@@ -166,8 +272,14 @@ impl<'a> Rows<'a> {
 
     /// The sub-block of rows `start..end`.
     pub(crate) fn part(&self, start: usize, end: usize) -> Self {
+        let values = match self.values {
+            Values::Slice { rows, dim } => Values::Slice { rows: &rows[start * dim..end * dim], dim },
+            Values::Stored { stored, first, units, dim } => {
+                Values::Stored { stored, first: first + start, units: &units[start..end], dim }
+            }
+        };
         Self {
-            rows: &self.rows[start * self.dim..end * self.dim],
+            values,
             words: &self.words[start * self.depth..end * self.depth],
             facts: &self.facts[start..end],
             ..*self
@@ -181,6 +293,7 @@ pub(super) trait Code: Copy + Default + Send {
     const SHIFT: i32;
     /// The code, which fits.
     fn new(steps: i32) -> Self;
+    fn steps(self) -> i32;
     /// [`encode_plain`], or the same in the kernel's instructions.
     fn encode(_: Kernel, row: &[f32], codes: &mut [Self], levels: i32) -> (f32, Encoded) {
         encode_plain(row, codes, levels)
@@ -192,6 +305,10 @@ impl Code for i8 {
 
     fn new(steps: i32) -> Self {
         steps as i8
+    }
+
+    fn steps(self) -> i32 {
+        i32::from(self)
     }
 
     fn encode(kernel: Kernel, row: &[f32], codes: &mut [Self], levels: i32) -> (f32, Encoded) {
@@ -208,6 +325,10 @@ impl Code for i16 {
 
     fn new(steps: i32) -> Self {
         steps as i16
+    }
+
+    fn steps(self) -> i32 {
+        i32::from(self)
     }
 }
 
@@ -226,9 +347,10 @@ fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) ->
     codes[row.len()..].fill(C::default());
     if levels == 0 || !CODED_SQUARES.contains(&square) {
         codes.fill(C::default());
-        let unknown = if square == 0.0 { 0.0 } else { f32::INFINITY };
-        return Facts { square, scale: 0.0, length: unknown, coded: 0.0, error: unknown, start: 0 };
+        return if square == 0.0 { Facts::ZERO } else { Facts::unknown(square) };
     }
+    let half = codes.len() / kernel.codes_per_word() / 2 * kernel.codes_per_word();
+    let rest = &row[half.min(row.len())..];
     // All values are finite, for their squares add up to a finite number.
     let (step, found) = C::encode(kernel, row, &mut codes[..row.len()], levels);
     Facts {
@@ -238,6 +360,8 @@ fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) ->
         coded: step * found.squares.sqrt() * (1.0 + SUMS),
         error: found.error.sqrt() * (1.0 + SUMS),
         start: -C::SHIFT * found.sum,
+        half_start: -C::SHIFT * codes[..half].iter().map(|code| code.steps()).sum::<i32>(),
+        rest: dot(rest, rest).sqrt() as f32 * (1.0 + SLOP),
     }
 }
 

@@ -109,6 +109,8 @@ pub(crate) struct Lanes {
     error: [f32; LANES],
     longest: f32,
     worst: f32,
+    /// The longest second half.
+    rest: f32,
 }
 
 /// A score with its bounds: the similarity lies between them, or is NaN.
@@ -120,15 +122,13 @@ pub(crate) struct Interval {
 
 impl Lanes {
     fn of(facts: &[Facts]) -> Self {
-        let mut lanes =
-            Self { scale: [0.0; LANES], length: [0.0; LANES], error: [0.0; LANES], longest: 0.0, worst: 0.0 };
+        let mut lanes = Self::of_any(facts);
         for (lane, facts) in facts.iter().enumerate() {
             lanes.scale[lane] = facts.scale;
             lanes.length[lane] = facts.length;
             lanes.error[lane] = facts.error_as_source();
         }
-        let all = Self::of_any(facts);
-        Self { longest: all.longest, worst: all.worst, ..lanes }
+        lanes
     }
 
     /// What bounds any of the rows, as many as they may be, and none in particular.
@@ -140,6 +140,7 @@ impl Lanes {
             error: [0.0; LANES],
             longest: most(|facts| facts.length),
             worst: most(Facts::error_as_source),
+            rest: most(|facts| facts.rest),
         }
     }
 
@@ -151,6 +152,12 @@ impl Lanes {
         let error = f64::from(target.error) * f64::from(self.longest)
             + f64::from(target.coded) * f64::from(self.worst);
         (((f64::from(cut) - error) / f64::from(target.scale)) as f32).next_down()
+    }
+
+    /// As [`Lanes::floor`], for scores by the first half of the words: what the second half can add is at most the product of its lengths.
+    pub(crate) fn half_floor(&self, target: &Facts, cut: f32) -> f32 {
+        let most = f64::from(target.rest) * f64::from(self.rest);
+        self.floor(target, ((f64::from(cut) - most) as f32).next_down())
     }
 
     /// No similarity of a target with a source of the panel is above this, if no score is above `peak`.
@@ -277,10 +284,10 @@ impl Panels {
         masks
     }
 
-    /// As [`Panels::score`], for searches that want the masks alone.
+    /// As [`Panels::score`], for searches that want the masks alone, by as many leading words as the group has.
     pub(crate) fn screen(&self, panel: usize, group: &Screened<'_>) -> [u64; GROUP] {
         let words: &[u32] = bytemuck::cast_slice(&self.words);
-        let words = &words[panel * self.depth * LANES..(panel + 1) * self.depth * LANES];
+        let words = &words[panel * self.depth * LANES..][..group.words[0].len() * LANES];
         let scale = &self.lanes[panel].scale;
         match self.kernel {
             #[cfg(target_arch = "x86_64")]

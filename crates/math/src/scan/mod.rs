@@ -4,9 +4,10 @@
 //! high as it gets; a row that has collected about [`MOST_CANDIDATES`] is settled at once. So the memory stays one tile, whatever the number of rows or
 //! of exact ties.
 mod goals;
+mod tile;
 
 use crate::{
-    propose::{Facts, GROUP, Group, Interval, LANES, Lanes, Panels, Rows, Scores},
+    propose::{Facts, GROUP, Interval, LANES, Lanes, Panels, Rows},
     rows::similarity,
     single::{ErrorBound, dot_single},
     sketch::Screening,
@@ -14,6 +15,7 @@ use crate::{
 pub(crate) use goals::{Above, Largest, Several};
 use rayon::prelude::*;
 use std::sync::Arc;
+use tile::Tile;
 
 /// Most target rows of one tile: the unit of work of a thread. Their codes and one panel stay in the second-level cache.
 pub(crate) const TARGET_TILE: usize = 32 * GROUP;
@@ -209,6 +211,17 @@ impl Floors {
     }
 }
 
+/// How pairs are ruled out before they are scored.
+#[derive(Clone, Copy)]
+enum Screens<'a> {
+    /// Not at all: sources that matter are in most panels.
+    No,
+    /// By half of their codes.
+    Halves,
+    /// By their sketches, and what is left by half of their codes.
+    Sketches(&'a Screening),
+}
+
 /// A panel as one target sees it.
 #[derive(Clone, Copy)]
 struct PanelOf<'a> {
@@ -301,15 +314,26 @@ impl Hunt {
 /// Searches for every target among the sources, in parallel over targets. `state` has one item a target. No result depends on the size of
 /// tiles or the number of threads.
 pub(crate) fn search<G: Goal>(goal: &G, targets: Rows<'_>, sources: &Sources<'_>, state: &mut [G::State]) {
-    search_screened(goal, targets, sources, None, state);
+    search_by(goal, targets, sources, Screens::No, state);
 }
 
-/// As [`search`], but only pairs that the screening lets through are scored: all that reach its floor, which must not be above the goal's.
-pub(crate) fn search_screened<G: Goal>(
+/// As [`search`], where few sources are expected to reach the goal's floor: pairs are ruled out by half of their codes, and before that by sketches,
+/// whose floor must not be above the goal's.
+pub(crate) fn search_rare<G: Goal>(
     goal: &G,
     targets: Rows<'_>,
     sources: &Sources<'_>,
-    screening: Option<&Screening>,
+    sketches: Option<&Screening>,
+    state: &mut [G::State],
+) {
+    search_by(goal, targets, sources, sketches.map_or(Screens::Halves, Screens::Sketches), state);
+}
+
+fn search_by<G: Goal>(
+    goal: &G,
+    targets: Rows<'_>,
+    sources: &Sources<'_>,
+    screens: Screens<'_>,
     state: &mut [G::State],
 ) {
     if targets.len() == 0 || sources.rows.len() == 0 {
@@ -320,8 +344,7 @@ pub(crate) fn search_screened<G: Goal>(
     let share = targets.len().div_ceil(4 * rayon::current_num_threads()).next_multiple_of(GROUP);
     let size = share.clamp(4 * GROUP, TARGET_TILE);
     state.par_chunks_mut(size).enumerate().for_each_init(Vec::new, |hunts, (tile, state)| {
-        Tile { goal, pairs: &pairs, panels: &sources.panels, screening, first: tile * size }
-            .search(hunts, state);
+        Tile::new(goal, &pairs, &sources.panels, screens, tile * size).search(hunts, state);
     });
 }
 
@@ -339,107 +362,6 @@ pub(crate) fn search_here<G: Goal>(
     let pairs = Pairs { targets, sources: sources.rows, bound: ErrorBound::new(targets.dim()) };
     for (tile, state) in state.chunks_mut(TARGET_TILE).enumerate() {
         let first = tile * TARGET_TILE;
-        Tile { goal, pairs: &pairs, panels: &sources.panels, screening: None, first }.search(hunts, state);
-    }
-}
-
-/// Some neighbouring targets and all sources.
-struct Tile<'a, G> {
-    goal: &'a G,
-    pairs: &'a Pairs<'a>,
-    panels: &'a Panels,
-    screening: Option<&'a Screening>,
-    /// The first target.
-    first: usize,
-}
-
-/// Pairs of a group and a panel that are scored one by one where screening has left no more of them: 384 together take as long as some 60 alone.
-const FEW: u32 = 48;
-
-impl<G: Goal> Tile<'_, G> {
-    fn search(&self, hunts: &mut Vec<Hunt>, state: &mut [G::State]) {
-        let (goal, first) = (self.goal, self.first);
-        hunts.resize_with(state.len().max(hunts.len()), Hunt::default);
-        for (row, (hunt, state)) in hunts.iter_mut().zip(state.iter_mut()).enumerate() {
-            goal.begin(state, first + row, self.pairs);
-            hunt.begin(goal.floor(state), goal.most());
-        }
-        let limit = |row: usize| goal.limit(first + row).min(self.pairs.sources.len());
-        let reach = (0..state.len()).map(limit).max().unwrap_or(0);
-        let mut open = Vec::with_capacity(state.len());
-        let mut scores = Scores::EMPTY;
-        for panel in 0..reach.div_ceil(LANES) {
-            open.clear();
-            open.extend((0..state.len()).filter(|&row| {
-                limit(row) > panel * LANES
-                    && !goal.skips(&mut state[row], first + row, panel, hunts[row].cut, self.pairs)
-            }));
-            for rows in open.chunks(GROUP) {
-                self.pass(panel, rows, limit, hunts, state, &mut scores);
-            }
-        }
-        for (row, (hunt, state)) in hunts.iter_mut().zip(state).enumerate() {
-            hunt.settle(goal, state, first + row, self.pairs);
-        }
-    }
-
-    /// Lets at most [`GROUP`] rows of the tile meet a panel.
-    fn pass(
-        &self,
-        panel: usize,
-        rows: &[usize],
-        limit: impl Fn(usize) -> usize,
-        hunts: &mut [Hunt],
-        state: &mut [G::State],
-        scores: &mut Scores,
-    ) {
-        let (goal, lanes, from) = (self.goal, self.panels.lanes(panel), panel * LANES);
-        // Places beyond the last row repeat it; what they find is not looked at.
-        let at = |place: usize| rows[place.min(rows.len() - 1)];
-        let target = |place: usize| self.first + at(place);
-        let facts = |place: usize| &self.pairs.targets.facts()[target(place)];
-        let counted = |place: usize| {
-            let width = limit(at(place)) - from;
-            let all = if width < LANES { (1 << width) - 1 } else { u64::MAX };
-            let known = goal.known(&state[at(place)]).and_then(|source| source.checked_sub(from));
-            all & !known.filter(|&lane| lane < LANES).map_or(0, |lane| 1 << lane)
-        };
-        let mut counted: [u64; GROUP] = std::array::from_fn(counted);
-        if let Some(screening) = self.screening {
-            let near = screening.masks(panel, &screening.group(std::array::from_fn(target)));
-            counted.iter_mut().zip(near).for_each(|(counted, near)| *counted &= near);
-        }
-        let left: u32 = counted[..rows.len()].iter().map(|mask| mask.count_ones()).sum();
-        if left == 0 {
-            return;
-        }
-        let group = Group {
-            words: std::array::from_fn(|place| self.pairs.targets.words(target(place))),
-            start: std::array::from_fn(|place| facts(place).start),
-            floor: std::array::from_fn(|place| lanes.floor(facts(place), hunts[at(place)].cut)),
-            counted,
-        };
-        let masks = if self.screening.is_some() && left <= FEW {
-            self.panels.score_few(panel, &group, &self.pairs.sources, scores)
-        } else {
-            self.panels.score(panel, &group, scores)
-        };
-        for (place, &row) in rows.iter().enumerate() {
-            let (hunt, state, target) = (&mut hunts[row], &mut state[row], target(place));
-            if self.screening.is_none() {
-                goal.passed(state, panel, lanes.ceiling(facts(place), scores.peaks[place]));
-            }
-            let mask = masks[place] & group.counted[place];
-            if mask == 0 {
-                continue;
-            }
-            let seen = PanelOf { panels: self.panels, lanes, target: facts(place), first: from };
-            hunt.take(mask, &scores.rows[place], seen, |source| {
-                goal.admits(target, source) && !goal.is_outdone(state, target, source, self.pairs)
-            });
-            if hunt.candidates.len() >= MOST_CANDIDATES + 4 * goal.most() {
-                hunt.settle(goal, state, target, self.pairs);
-            }
-        }
+        Tile::new(goal, &pairs, &sources.panels, Screens::No, first).search(hunts, state);
     }
 }

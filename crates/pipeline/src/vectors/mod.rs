@@ -9,4 +9,4 @@ pub use blocks::{NOT_FINITE, StoredBlock, StoredBlocks, ZERO, block_rows, fault,
 pub use centroids::{read_centroids, train_centroids, write_centroids};
 pub use file_rows::{FileRows, ReadFailure, math_error};
 use read_ahead::read_ahead;
-pub use tiles::{Tile, for_tiles, open_floats, read_rows, unit_row};
+pub use tiles::{Tile, for_tiles, open_floats, read_rows, widen_row};

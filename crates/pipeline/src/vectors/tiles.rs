@@ -76,7 +76,8 @@ pub fn for_tiles<B: Default, T: Send>(
                 for (place, values) in buffers.values.chunks_exact_mut(dim).enumerate() {
                     let at = if sparse { number * TILE_ROWS + place } else { rows[place] as usize - from };
                     let row = &stored[at * row_bytes..(at + 1) * row_bytes];
-                    buffers.states.push(unit_row(element, row, values));
+                    widen_row(element, row, values);
+                    buffers.states.push(normalize_row(values));
                 }
                 work(&mut buffers.own, &Tile { rows, values: &buffers.values, states: &buffers.states })
             };
@@ -87,8 +88,8 @@ pub fn for_tiles<B: Default, T: Send>(
     )
 }
 
-/// A row as stored, of a type that [`open_floats`] has found to be float, brought to unit length.
-pub fn unit_row(element: ElementType, stored: &[u8], out: &mut [f32]) -> RowState {
+/// A row as stored, of a type that [`open_floats`] has found to be float, as `f32` values.
+pub fn widen_row(element: ElementType, stored: &[u8], out: &mut [f32]) {
     match bytemuck::try_cast_slice(stored) {
         Ok(halves) if element == ElementType::F16 => widen(halves, out),
         _ => {
@@ -96,7 +97,6 @@ pub fn unit_row(element: ElementType, stored: &[u8], out: &mut [f32]) -> RowStat
             debug_assert!(converted, "a row of {} bytes for {} values", stored.len(), out.len());
         }
     }
-    normalize_row(out)
 }
 
 /// Opens an embedding's rows of a shard and proves that they are of a float type.

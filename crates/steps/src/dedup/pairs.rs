@@ -5,7 +5,7 @@ use std::{fs::File, os::unix::fs::FileExt, path::Path};
 
 use cribble_core::{DedupMode, Error, ErrorKind, Result};
 use cribble_math::{
-    RowSource, SliceRows, UnionFind, pairs,
+    RowSource, UnionFind, pairs,
     sketch::{Sketch, suspects},
     workers,
 };
@@ -83,7 +83,6 @@ impl Dedup {
         embedding: &Embedding,
         records: Vec<Record>,
     ) -> Result<Vec<CellFound>> {
-        let dim = embedding.info.dim;
         let cells: Vec<&[Record]> = records.chunk_by(|a, b| a.cell == b.cell).collect();
         let screened = workers::map(cells.len(), |sketches: &mut Vec<Sketch>, cell| {
             context.cancel.check()?;
@@ -103,15 +102,11 @@ impl Dedup {
             Some(*next - near.len())
         });
         let starts: Vec<usize> = starts.collect();
-        let found =
-            screened.into_par_iter().zip(starts).map_init(Vec::new, |values, ((compared, near), first)| {
-                context.cancel.check()?;
-                values.resize(near.len() * dim, 0f32);
-                for (place, row) in values.chunks_exact_mut(dim).enumerate() {
-                    fetched.unit(first + place, row);
-                }
-                Ok(CellFound { compared, ..self.compare(&near, &SliceRows::new(values, dim))? })
-            });
+        let found = screened.into_par_iter().zip(starts).map(|((compared, near), first)| {
+            context.cancel.check()?;
+            let rows = fetched.part(first..first + near.len());
+            Ok(CellFound { compared, ..self.compare(&near, &rows)? })
+        });
         found.collect()
     }
 

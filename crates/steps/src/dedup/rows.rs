@@ -1,11 +1,13 @@
 //! Single rows of an embedding, wherever they are: what the screen leaves over is fetched from the input itself, so that no vector is ever
 //! copied to a scratch file.
+use std::ops::Range;
+
 use cribble_core::Result;
 use cribble_io::npy::ElementType;
-use cribble_math::RowState;
+use cribble_math::{RowSource, RowState, SourceError, StoredRows, halves::prefetch, rows::normalize_row};
 use cribble_pipeline::{
     Embedding, GlobalRow, StepContext,
-    vectors::{open_floats, read_rows, unit_row},
+    vectors::{open_floats, read_rows, widen_row},
 };
 use rayon::prelude::*;
 
@@ -13,6 +15,7 @@ use rayon::prelude::*;
 pub struct Fetched {
     stored: Vec<u8>,
     row_bytes: usize,
+    dim: usize,
     element: ElementType,
     /// Where each wanted row lies.
     places: Vec<u32>,
@@ -37,7 +40,8 @@ impl Fetched {
             places[place as usize] = rows.len() as u32 - 1;
         }
         let element = embedding.info.dtype;
-        let row_bytes = embedding.info.dim * element.size() as usize;
+        let dim = embedding.info.dim;
+        let row_bytes = dim * element.size() as usize;
         let mut stored = vec![0u8; rows.len() * row_bytes];
         let mut parts = Vec::new();
         let mut rest = &mut stored[..];
@@ -47,13 +51,60 @@ impl Fetched {
             rest = after;
         }
         parts.into_par_iter().try_for_each(|(rows, out)| read_shard(context, embedding, rows, out))?;
-        Ok(Self { stored, row_bytes, element, places })
+        Ok(Self { stored, row_bytes, dim, element, places })
     }
 
     /// Writes a row, by its number among the wanted ones, brought to unit length; says what it was.
     pub fn unit(&self, wanted: usize, out: &mut [f32]) -> RowState {
+        widen_row(self.element, self.bytes(wanted), out);
+        normalize_row(out)
+    }
+
+    /// Some of the wanted rows, by their numbers, for a search.
+    pub fn part(&self, wanted: Range<usize>) -> Part<'_> {
+        Part { fetched: self, wanted }
+    }
+
+    fn bytes(&self, wanted: usize) -> &[u8] {
         let start = self.places[wanted] as usize * self.row_bytes;
-        unit_row(self.element, &self.stored[start..start + self.row_bytes], out)
+        &self.stored[start..start + self.row_bytes]
+    }
+}
+
+/// Consecutive wanted rows.
+pub struct Part<'a> {
+    fetched: &'a Fetched,
+    wanted: Range<usize>,
+}
+
+impl StoredRows for Part<'_> {
+    fn widen(&self, row: usize, out: &mut [f32]) {
+        widen_row(self.fetched.element, self.fetched.bytes(self.wanted.start + row), out);
+    }
+
+    fn expect(&self, row: usize) {
+        prefetch(self.fetched.bytes(self.wanted.start + row));
+    }
+}
+
+impl RowSource for Part<'_> {
+    fn len(&self) -> usize {
+        self.wanted.len()
+    }
+
+    fn dim(&self) -> usize {
+        self.fetched.dim
+    }
+
+    fn read(&self, start: usize, out: &mut [f32]) -> std::result::Result<(), SourceError> {
+        for (row, out) in out.chunks_exact_mut(self.fetched.dim).enumerate() {
+            self.fetched.unit(self.wanted.start + start + row, out);
+        }
+        Ok(())
+    }
+
+    fn as_stored(&self) -> Option<&dyn StoredRows> {
+        Some(self)
     }
 }
 
