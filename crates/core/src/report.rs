@@ -216,7 +216,7 @@ pub struct ClusterDetails {
     pub mean_sim: f64,
     /// Clusters without a row.
     pub empty: u64,
-    /// One point for each k tried, ascending in k.
+    /// One point for each k tried, ascending in k; none where only one was given.
     pub elbow: Vec<ElbowPoint>,
     /// Mean similarity after each iteration of the chosen k, on the training rows.
     #[serde(deserialize_with = "nans_from_nulls")]

@@ -10,8 +10,13 @@
 //! Prints one JSON object: `read_s`, and `work_s` of the kernel alone.
 #![allow(clippy::print_stdout)]
 use cribble_math::{
-    Quotas, RowSource, SourceError, StoredRows, halves::widen, nearest::nearest, pairs::earlier_max,
-    quota::bounds, rows::normalize_row, workers,
+    Quotas, RowSource, SourceError, StoredRows,
+    halves::{prefetch, widen},
+    nearest::nearest,
+    pairs::earlier_max,
+    quota::bounds,
+    rows::normalize_row,
+    workers,
 };
 use half::f16;
 use std::{

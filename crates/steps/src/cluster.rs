@@ -111,7 +111,9 @@ impl Cluster {
         let embedding = context.embedding(&self.options.embedding)?;
         let rows = FileRows::open(context, &context.scratch("train.f32"), embedding.info.dim)?;
         let mut points = Vec::new();
-        for unit in 0..self.ks().len() as u32 {
+        // One k is no choice, and a curve of one point says nothing: its pass over the rows is spared.
+        let tried = if self.ks().len() > 1 { self.ks().len() as u32 } else { 0 };
+        for unit in 0..tried {
             let centroids = read_centroids(&centroid_path(context, unit), embedding.info.dim)?;
             points.push((
                 (centroids.len() / embedding.info.dim).max(1),
