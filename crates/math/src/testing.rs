@@ -1,7 +1,7 @@
 //! Tables of rows for the tests: chosen to make ties, copies and values inside the kernel's error bound.
 use crate::{
     random::Random,
-    rows::{RowSource, SourceError, normalize},
+    rows::{RowSource, SourceError, StoredRows, normalize, normalize_row},
 };
 use proptest::prelude::*;
 
@@ -108,5 +108,36 @@ impl RowSource for Streamed<'_> {
             return Err(SourceError::new("the disk is gone"));
         }
         crate::rows::SliceRows::new(self.rows, self.dim).read(start, out)
+    }
+}
+
+/// Rows of any length, as they may be stored: what is read of them has unit length.
+pub(crate) struct Stored<'a> {
+    pub rows: &'a [f32],
+    pub dim: usize,
+}
+
+impl StoredRows for Stored<'_> {
+    fn widen(&self, row: usize, out: &mut [f32]) {
+        out.copy_from_slice(&self.rows[row * self.dim..(row + 1) * self.dim]);
+    }
+}
+
+impl RowSource for Stored<'_> {
+    fn len(&self) -> usize {
+        self.rows.len() / self.dim
+    }
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
+        for (row, out) in out.chunks_exact_mut(self.dim).enumerate() {
+            self.widen(start + row, out);
+            normalize_row(out);
+        }
+        Ok(())
+    }
+    fn as_stored(&self) -> Option<&dyn StoredRows> {
+        Some(self)
     }
 }

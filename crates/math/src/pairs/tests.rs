@@ -4,7 +4,7 @@ use crate::{
     UnionFind,
     rows::{SliceRows, similarity},
     sketch::{Axes, SketchBuffers},
-    testing::{DIMS, Kind, SIZES, Streamed, in_pool, kinds, table},
+    testing::{DIMS, Kind, SIZES, Stored, Streamed, in_pool, kinds, table},
 };
 use proptest::prelude::*;
 
@@ -76,6 +76,32 @@ proptest! {
             prop_assert_eq!(&bits(&screened.unwrap()), &expected);
         }
         prop_assert_eq!(bits(&earlier_max(&SliceRows::new(&rows, dim), Some(&sketches), visitor, floor).unwrap()), expected);
+    }
+
+    /// Rows left as they are stored, of all lengths and none, give what their unit rows give.
+    #[test]
+    fn stored_rows_are_compared_as_unit_rows(
+        kind in kinds(), seed: u64, visits: bool, block in prop::sample::select(vec![7usize, 64, 300, 5000]),
+        n in prop::sample::select(&SIZES[..]), dim in prop::sample::select(&DIMS[..]),
+        floor in prop::sample::select(vec![f32::NEG_INFINITY, 0.0, 0.5, 0.99, 1.0]),
+    ) {
+        let mut stored = table(kind, n, dim, seed);
+        for (place, row) in stored.chunks_exact_mut(dim).enumerate() {
+            match (seed >> (place % 50)) % 8 {
+                0 => row.iter_mut().for_each(|value| *value *= 4e-6),
+                1 => row.iter_mut().for_each(|value| *value *= 700.0),
+                2 => row.fill(0.0),
+                3 => row[0] = f32::NAN,
+                _ => {}
+            }
+        }
+        let mut rows = stored.clone();
+        crate::rows::normalize(&mut rows, dim);
+        let flags = flags(n, seed);
+        let visitor = visits.then_some(&flags[..]);
+        let of_unit = earlier_max(&SliceRows::new(&rows, dim), None, visitor, floor).unwrap();
+        let of_stored = in_pool(2, || earlier_max_in_blocks(&Stored { rows: &stored, dim }, None, visitor, floor, block));
+        prop_assert_eq!(bits(&of_stored.unwrap()), bits(&of_unit));
     }
 
     #[test]

@@ -246,9 +246,7 @@ impl Panels {
     /// has the lanes whose score is **not below** the row's floor; `scores` holds the rows
     /// whose mask is not 0, and all peaks.
     pub(crate) fn score(&self, panel: usize, group: &Group<'_>, scores: &mut Scores) -> [u64; GROUP] {
-        let words: &[u32] = bytemuck::cast_slice(&self.words);
-        let words = &words[panel * self.depth * LANES..(panel + 1) * self.depth * LANES];
-        let scale = &self.lanes[panel].scale;
+        let (words, scale) = (self.words(panel, self.depth), &self.lanes[panel].scale);
         match self.kernel {
             Kernel::Portable => portable::score(words, scale, group, scores),
             #[cfg(target_arch = "x86_64")]
@@ -256,6 +254,12 @@ impl Panels {
             #[cfg(target_arch = "x86_64")]
             Kernel::Vnni => x86::score_vnni(words, scale, group, scores),
         }
+    }
+
+    /// The leading words of the sources of a panel.
+    fn words(&self, panel: usize, depth: usize) -> &[u32] {
+        let words: &[u32] = bytemuck::cast_slice(&self.words);
+        &words[panel * self.depth * LANES..][..depth * LANES]
     }
 
     /// As [`Panels::score`], for the lanes that count alone, one pair after the other; `sources` are the rows that were packed. Of the rows of
@@ -286,17 +290,15 @@ impl Panels {
 
     /// As [`Panels::score`], for searches that want the masks alone, by as many leading words as the group has.
     pub(crate) fn screen(&self, panel: usize, group: &Screened<'_>) -> [u64; GROUP] {
-        let words: &[u32] = bytemuck::cast_slice(&self.words);
-        let words = &words[panel * self.depth * LANES..][..group.words[0].len() * LANES];
-        let scale = &self.lanes[panel].scale;
+        let (panel_words, scale) = (self.words(panel, group.words[0].len()), &self.lanes[panel].scale);
+        let Screened { words, start, floor } = *group;
+        let whole = Group { words, start, floor, counted: [0; GROUP] };
         match self.kernel {
+            Kernel::Portable => portable::score(panel_words, scale, &whole, &mut Scores::EMPTY),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Vnni => x86::screen_vnni(words, scale, group),
-            _ => {
-                let Screened { words, start, floor } = *group;
-                let mut scores = Scores::EMPTY;
-                self.score(panel, &Group { words, start, floor, counted: [0; GROUP] }, &mut scores)
-            }
+            Kernel::Avx2 => x86::score_avx2(panel_words, scale, &whole, &mut Scores::EMPTY),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Vnni => x86::screen_vnni(panel_words, scale, group),
         }
     }
 

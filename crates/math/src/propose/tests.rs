@@ -184,7 +184,7 @@ proptest! {
     /// The shorter ways to the same scores: masks alone, and pairs one by one.
     #[test]
     fn screens_and_single_pairs_agree_with_the_whole_panel(
-        kind in kinds(), seed: u64, sources in 1usize..150, floor in -0.5f32..1.0,
+        kind in kinds(), seed: u64, sources in 1usize..150, cut in -0.5f32..1.0,
         dim in prop::sample::select([&DIMS[..], &[512, 770]].concat()),
     ) {
         let (a, b) = (rows(kind, GROUP, dim, seed), rows(kind, sources, dim, seed.rotate_left(7)));
@@ -192,7 +192,7 @@ proptest! {
             let (target_codes, source_codes) = (codes(kernel, &a, dim), codes(kernel, &b, dim));
             let (targets, source_rows) = (target_codes.of(&a), source_codes.of(&b));
             let panels = Panels::pack(source_rows);
-            let floors = screen_floor(targets.facts(), source_rows.facts(), floor);
+            let floors = screen_floor(targets.facts(), source_rows.facts(), cut);
             for panel in 0..sources.div_ceil(LANES) {
                 let width = (sources - panel * LANES).min(LANES);
                 let words = std::array::from_fn(|row| targets.words(row));
@@ -205,6 +205,20 @@ proptest! {
                 let masks = panels.score(panel, &group, &mut whole);
                 prop_assert_eq!(panels.screen(panel, &Screened { words, start, floor }), masks);
                 let found = panels.score_few(panel, &group, &source_rows, &mut few);
+                let lanes = panels.lanes(panel);
+                let halves = Screened {
+                    words: std::array::from_fn(|row| &targets.words(row)[..targets.words(row).len() / 2]),
+                    start: std::array::from_fn(|row| targets.facts()[row].half_start),
+                    floor: std::array::from_fn(|row| lanes.half_floor(&targets.facts()[row], cut)),
+                };
+                let near = panels.screen(panel, &halves);
+                for (row, near) in near.iter().enumerate() {
+                    for lane in 0..width {
+                        let sim = similarity(targets.row(row), source_rows.row(panel * LANES + lane));
+                        // What half of the codes rules out is below the cut indeed.
+                        prop_assert!(near >> lane & 1 == 1 || sim < cut, "{kernel:?}: {sim} {cut}");
+                    }
+                }
                 for row in 0..GROUP {
                     prop_assert_eq!(found[row], masks[row] & counted[row]);
                     for lane in (0..width).filter(|lane| masks[row] & counted[row] >> lane & 1 == 1) {
@@ -212,6 +226,45 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Codes of stored rows hold for the unit rows that nobody made.
+    #[test]
+    fn codes_of_stored_rows_bound_the_similarities_of_unit_rows(
+        kind in kinds(), seed: u64, dim in prop::sample::select([&DIMS[..], &[512, 770]].concat()),
+    ) {
+        let count = LANES + GROUP;
+        let stored = rows(kind, count, dim, seed);
+        let mut unit = stored.clone();
+        crate::rows::normalize(&mut unit, dim);
+        let source = crate::testing::Stored { rows: &stored, dim };
+        for kernel in Kernel::available() {
+            let mut codes = Codes::default();
+            codes.fill_stored(kernel, &source, 0..count, dim);
+            let made: Vec<std::sync::OnceLock<Box<[f32]>>> = (0..count).map(|_| std::sync::OnceLock::new()).collect();
+            let found = codes.of_stored(&source, 0, &made, dim);
+            let (sources, targets) = (found.part(0, LANES), found.part(LANES, count));
+            let panels = Panels::pack(sources);
+            for target in 0..GROUP {
+                let wanted = &unit[(LANES + target) * dim..][..dim];
+                prop_assert_eq!(targets.row(target), wanted);
+                for source in 0..LANES {
+                    let sim = similarity(wanted, &unit[source * dim..(source + 1) * dim]);
+                    let words = (targets.words(target), sources.words(source));
+                    let score = plain(kernel, words.0, words.1, sources.facts()[source].scale);
+                    let Interval { lower, upper } = panels.lanes(0).interval(&targets.facts()[target], source, score);
+                    let (under, over) = (sim < lower, sim > upper);
+                    prop_assert!(!under && !over, "{kernel:?}: {lower} {sim} {upper}");
+                    let most = targets.facts()[target].square * sources.facts()[source].square;
+                    prop_assert!(f64::from(sim) <= most.sqrt() * (1.0 + 1e-7), "{kernel:?}: {sim} {most}");
+                }
+            }
+            prop_assert!(made[..LANES].iter().all(|row| row.get().is_none()), "no source was asked for");
         }
     }
 }
