@@ -246,7 +246,18 @@ impl Panels {
     /// has the lanes whose score is **not below** the row's floor; `scores` holds the rows
     /// whose mask is not 0, and all peaks.
     pub(crate) fn score(&self, panel: usize, group: &Group<'_>, scores: &mut Scores) -> [u64; GROUP] {
-        let (words, scale) = (self.words(panel, self.depth), &self.lanes[panel].scale);
+        self.score_words(self.words(panel, self.depth), panel, group, scores)
+    }
+
+    /// As [`Panels::score`], by the leading words of the panel that are given.
+    fn score_words(
+        &self,
+        words: &[u32],
+        panel: usize,
+        group: &Group<'_>,
+        scores: &mut Scores,
+    ) -> [u64; GROUP] {
+        let scale = &self.lanes[panel].scale;
         match self.kernel {
             Kernel::Portable => portable::score(words, scale, group, scores),
             #[cfg(target_arch = "x86_64")]
@@ -290,15 +301,15 @@ impl Panels {
 
     /// As [`Panels::score`], for searches that want the masks alone, by as many leading words as the group has.
     pub(crate) fn screen(&self, panel: usize, group: &Screened<'_>) -> [u64; GROUP] {
-        let (panel_words, scale) = (self.words(panel, group.words[0].len()), &self.lanes[panel].scale);
-        let Screened { words, start, floor } = *group;
-        let whole = Group { words, start, floor, counted: [0; GROUP] };
+        let sources = self.words(panel, group.words[0].len());
         match self.kernel {
-            Kernel::Portable => portable::score(panel_words, scale, &whole, &mut Scores::EMPTY),
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => x86::score_avx2(panel_words, scale, &whole, &mut Scores::EMPTY),
-            #[cfg(target_arch = "x86_64")]
-            Kernel::Vnni => x86::screen_vnni(panel_words, scale, group),
+            Kernel::Vnni => x86::screen_vnni(sources, &self.lanes[panel].scale, group),
+            _ => {
+                let (Screened { words, start, floor }, mut scores) = (*group, Scores::EMPTY);
+                let group = Group { words, start, floor, counted: [0; GROUP] };
+                self.score_words(sources, panel, &group, &mut scores)
+            }
         }
     }
 
