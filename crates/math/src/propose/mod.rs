@@ -306,7 +306,8 @@ impl Panels {
             #[cfg(target_arch = "x86_64")]
             Kernel::Vnni => x86::screen_vnni(sources, &self.lanes[panel].scale, group),
             _ => {
-                let (Screened { words, start, floor }, mut scores) = (*group, Scores::EMPTY);
+                let Screened { words, start, floor } = *group;
+                let mut scores = Scores::EMPTY;
                 let group = Group { words, start, floor, counted: [0; GROUP] };
                 self.score_words(sources, panel, &group, &mut scores)
             }
