@@ -1,11 +1,28 @@
 //! The identity of a sample. A plain `u128`, so that order, halves and hex text are all one number seen differently.
-use std::{fmt, str::FromStr};
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 /// The 128-bit identity of a sample: 32 lower-case hexadecimal characters as text, 16 big-endian bytes in step tables,
 /// two `u64` halves (high, low) in DataComp's subset files. Its order is the numeric order, which equals the order of the
 /// text and of the pairs of halves.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Uid(pub u128);
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The value of a hexadecimal digit of either case; 255 for all other bytes.
+const DIGITS: [u8; 256] = {
+    let mut digits = [255; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[HEX[value] as usize] = value as u8;
+        digits[HEX[value].to_ascii_uppercase() as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
 
 /// A text that is no uid: not 32 hexadecimal characters.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,15 +61,29 @@ impl Uid {
             found: String::from_utf8_lossy(&text[..text.len().min(64)]).into_owned(),
             length: text.len(),
         };
-        if text.len() != 32 {
+        let (Some((high, low)), 32) = (text.split_at_checked(16), text.len()) else {
             return Err(fail());
+        };
+        // Pools have billions of these: no branch for a digit, and one check for all.
+        let mut seen = 0;
+        let mut half = |text: &[u8]| {
+            text.iter().fold(0u64, |value, &byte| {
+                let digit = DIGITS[usize::from(byte)];
+                seen |= digit;
+                value << 4 | u64::from(digit & 15)
+            })
+        };
+        let uid = Self::from_halves(half(high), half(low));
+        if seen > 15 { Err(fail()) } else { Ok(uid) }
+    }
+
+    /// The 32 lower-case hexadecimal characters.
+    pub fn to_hex(self) -> [u8; 32] {
+        let mut text = [0; 32];
+        for (place, pair) in self.to_bytes().iter().zip(text.as_chunks_mut::<2>().0) {
+            *pair = [HEX[usize::from(place >> 4)], HEX[usize::from(place & 15)]];
         }
-        let mut value = 0u128;
-        for &byte in text {
-            let digit = (byte as char).to_digit(16).ok_or_else(fail)?;
-            value = (value << 4) | u128::from(digit);
-        }
-        Ok(Self(value))
+        text
     }
 
     /// A well-mixed 64-bit hash of uid and seed (splitmix64's finaliser over both halves). Used wherever a choice must look random but
@@ -71,7 +102,7 @@ impl Uid {
 
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        self.to_hex().iter().try_for_each(|&digit| f.write_char(char::from(digit)))
     }
 }
 

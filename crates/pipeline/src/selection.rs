@@ -1,12 +1,13 @@
 //! The selection: the AND of all keep flags, with the step that dropped each sample and why. Written once all steps are complete, one
 //! table a shard, and from it `subset.npy` and `errors.parquet`.
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use arrow::{
-    array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, UInt32Array},
+    array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, StringBuilder, UInt32Array},
     datatypes::{DataType, Field, Schema, UInt32Type},
 };
 use cribble_core::{Error, Result, SelectionReport, Uid};
@@ -25,9 +26,9 @@ pub struct Selection {
     /// Whether every step kept it.
     pub keep: bool,
     /// Folder of the step that dropped it.
-    pub dropped_by: Option<String>,
+    pub dropped_by: Option<Arc<str>>,
     /// Why.
-    pub reason: Option<String>,
+    pub reason: Option<Arc<str>>,
     /// How often it stands in the subset.
     pub copies: u32,
 }
@@ -71,6 +72,7 @@ pub fn read_selection_at(run: &Path, shard: &str, rows: &[u64]) -> Result<Vec<Se
 fn read_rows(run: &Path, shard: &str, choice: &RowChoice) -> Result<Vec<Selection>> {
     let path = selection_path(run, shard);
     let mut rows = Vec::new();
+    let (mut steps, mut reasons) = (Names::default(), Names::default());
     let names: Vec<String> = schema().fields().iter().map(|field| field.name().clone()).collect();
     for batch in cribble_io::TableReader::open(&path)?.read(&names, choice, 65_536)? {
         let batch = batch?;
@@ -79,20 +81,45 @@ fn read_rows(run: &Path, shard: &str, choice: &RowChoice) -> Result<Vec<Selectio
         let (uid, by, reason) = (text(0)?, text(2)?, text(3)?);
         let keep = batch.column(1).as_boolean_opt().ok_or_else(wrong)?;
         let copies = batch.column(4).as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
-        let owned =
-            |column: &StringArray, row: usize| column.is_valid(row).then(|| column.value(row).to_string());
         for row in 0..batch.num_rows() {
             rows.push(Selection {
                 uid: Uid::parse(uid.value(row).as_bytes())
                     .map_err(|e| Error::input(format!("{}: {e}", path.display())))?,
                 keep: keep.value(row),
-                dropped_by: owned(by, row),
-                reason: owned(reason, row),
+                dropped_by: steps.at(by, row),
+                reason: reasons.at(reason, row),
                 copies: copies.value(row),
             });
         }
     }
     Ok(rows)
+}
+
+/// Texts of which most are the same as one shortly before: each is kept once.
+#[derive(Default)]
+struct Names {
+    known: Vec<Arc<str>>,
+}
+
+impl Names {
+    /// More than there are steps, or reasons of one step.
+    const MOST: usize = 64;
+
+    fn at(&mut self, column: &StringArray, row: usize) -> Option<Arc<str>> {
+        column.is_valid(row).then(|| self.of(column.value(row)))
+    }
+
+    fn of(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.known.iter().rev().find(|known| &***known == text) {
+            return known.clone();
+        }
+        if self.known.len() == Self::MOST {
+            self.known.clear();
+        }
+        let new: Arc<str> = text.into();
+        self.known.push(new.clone());
+        new
+    }
 }
 
 /// Reads what every step said of the rows of a shard. Each step after the one that dropped a row has not judged it.
@@ -101,7 +128,9 @@ fn decide(run: &RunFolder, shard: &str, uids: &[Uid], decisions: &Decisions) -> 
         .iter()
         .map(|&uid| Selection { uid, keep: true, dropped_by: None, reason: None, copies: 1 })
         .collect();
+    let mut reasons = Names::default();
     for (index, step) in run.manifest.steps.iter().enumerate() {
+        let folder: Arc<str> = step.folder.as_str().into();
         let path = run.step_folder(index).join(format!("{shard}.parquet"));
         let keep = TableReader::keep(&path, uids)?;
         let reason = TableReader::column(&path, uids, "reason")?;
@@ -112,8 +141,8 @@ fn decide(run: &RunFolder, shard: &str, uids: &[Uid], decisions: &Decisions) -> 
             if selection.keep && keep[row] != Some(true) {
                 selection.keep = false;
                 selection.copies = 0;
-                selection.dropped_by = Some(step.folder.clone());
-                selection.reason = reason.is_valid(row).then(|| reason.value(row).to_string());
+                selection.dropped_by = Some(folder.clone());
+                selection.reason = reasons.at(reason, row);
             }
         }
     }
@@ -123,17 +152,22 @@ fn decide(run: &RunFolder, shard: &str, uids: &[Uid], decisions: &Decisions) -> 
             selection.keep = decision.verdict == Decided::Keep;
             selection.copies = u32::from(selection.keep);
             selection.dropped_by = (!selection.keep).then(|| DECISION.into());
-            selection.reason = Some(decision.reason());
+            selection.reason = Some(decision.reason().into());
         }
     }
     Ok(rows)
 }
 
 fn write_shard(path: &Path, rows: &[Selection]) -> Result<()> {
+    let mut uids = StringBuilder::with_capacity(rows.len(), 32 * rows.len());
+    for row in rows {
+        let hex = row.uid.to_hex();
+        uids.append_value(str::from_utf8(&hex).map_err(|error| Error::bug(error.to_string()))?);
+    }
     let batch = RecordBatch::try_new(
         schema(),
         vec![
-            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.uid.to_string()))),
+            Arc::new(uids.finish()),
             Arc::new(rows.iter().map(|row| Some(row.keep)).collect::<BooleanArray>()),
             Arc::new(rows.iter().map(|row| row.dropped_by.as_deref()).collect::<StringArray>()),
             Arc::new(rows.iter().map(|row| row.reason.as_deref()).collect::<StringArray>()),
@@ -157,6 +191,7 @@ pub fn write_selection(
     let dataset = executor.dataset;
     let shards = dataset.shards();
     let decisions = Decisions::read(run.path())?;
+    let chosen = if subset { Some(Mutex::new(sorter(executor, run)?)) } else { None };
     executor.progress.begin("selection", shards.len() as u64, "shards");
     let reports = shards
         .par_iter()
@@ -166,14 +201,24 @@ pub fn write_selection(
             let uids = dataset.uids(index as u32)?;
             let rows = decide(run, &shard.name, &uids, &decisions)?;
             write_shard(&selection_path(run.path(), &shard.name), &rows)?;
+            if let Some(chosen) = &chosen {
+                // In any order: they are sorted.
+                let mut chosen = chosen.lock().unwrap_or_else(PoisonError::into_inner);
+                for row in &rows {
+                    (0..row.copies).try_for_each(|_| chosen.push(row.uid))?;
+                }
+            }
             let mut report = SelectionReport { seen: rows.len() as u64, ..SelectionReport::default() };
+            let mut dropped_by: BTreeMap<&str, u64> = BTreeMap::new();
             for row in &rows {
                 report.decided += u64::from(decisions.sample(row.uid).is_some());
                 match &row.dropped_by {
-                    Some(step) => *report.dropped_by.entry(step.clone()).or_default() += 1,
+                    Some(step) => *dropped_by.entry(step).or_default() += 1,
                     None => report.kept += 1,
                 }
             }
+            report.dropped_by =
+                dropped_by.into_iter().map(|(step, count)| (step.to_owned(), count)).collect();
             executor.progress.advance(1);
             Ok(report)
         })
@@ -192,8 +237,8 @@ pub fn write_selection(
         (0..run.manifest.steps.len()).map(|i| run.step_folder(i).join("errors.parquet")).collect();
     concatenate(&run.path().join("errors.parquet"), &errors)?;
     let mut further = Vec::new();
-    if subset {
-        write_main_subset(executor, run)?;
+    if let Some(chosen) = chosen {
+        chosen.into_inner().unwrap_or_else(PoisonError::into_inner).write(&run.path().join("subset.npy"))?;
         further = write_further_subsets(executor, run)?;
     }
     Ok((sum, further))
@@ -201,20 +246,6 @@ pub fn write_selection(
 
 fn sorter(executor: &Executor<'_>, run: &RunFolder) -> Result<SubsetSorter> {
     SubsetSorter::new(run.path().to_path_buf(), executor.limits.memory / 4)
-}
-
-fn write_main_subset(executor: &Executor<'_>, run: &RunFolder) -> Result<()> {
-    let mut sorter = sorter(executor, run)?;
-    for shard in executor.dataset.shards() {
-        executor.cancel.check()?;
-        for row in read_selection(run.path(), &shard.name)? {
-            for _ in 0..row.copies {
-                sorter.push(row.uid)?;
-            }
-        }
-    }
-    sorter.write(&run.path().join("subset.npy"))?;
-    Ok(())
 }
 
 fn write_further_subsets(executor: &Executor<'_>, run: &RunFolder) -> Result<Vec<(String, u64)>> {

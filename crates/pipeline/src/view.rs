@@ -265,7 +265,7 @@ impl RunView {
                     if outcome.keep && !(keep.is_valid(row) && keep.value(row)) {
                         outcome.keep = false;
                         outcome.copies = 0;
-                        outcome.dropped_by = Some(step.name.clone());
+                        outcome.dropped_by = Some(step.name.as_str().into());
                         outcome.reason = reasons.is_valid(row).then(|| reasons.value(row).into());
                     }
                 }

@@ -35,8 +35,8 @@ pub(crate) fn describe(view: &RunView, hits: &[Hit], compared: bool) -> Result<V
                     shard: name.clone(),
                     row,
                     kept: outcome.keep,
-                    dropped_by: outcome.dropped_by,
-                    reason: outcome.reason,
+                    dropped_by: outcome.dropped_by.map(|step| step.to_string()),
+                    reason: outcome.reason.map(|reason| reason.to_string()),
                     caption,
                     picture: None,
                 };

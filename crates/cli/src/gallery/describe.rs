@@ -173,8 +173,8 @@ impl Shard<'_> {
             let Some(said) = selection.get(row) else { continue };
             let sample = GallerySample {
                 text: texts.get(&place.row).cloned(),
-                dropped_by: said.dropped_by.clone(),
-                reason: said.reason.clone(),
+                dropped_by: said.dropped_by.as_deref().map(str::to_owned),
+                reason: said.reason.as_deref().map(str::to_owned),
                 cluster: clusters
                     .filter(|clusters| clusters.is_valid(row))
                     .and_then(|clusters| u32::try_from(clusters.value(row)).ok()),

@@ -134,11 +134,11 @@ fn strips(report: &RunReport, draws: &Draws) -> Vec<Strip> {
         None => usize::MAX,
         Some(name) => report.steps.iter().position(|step| step.step == *name).unwrap_or(report.steps.len()),
     };
-    let rows_of = |step: &Option<String>, reason: &Option<String>| match (step, reason) {
+    let rows_of = |step: Option<&str>, reason: Option<&str>| match (step, reason) {
         (None, _) => report.selection.kept,
         (Some(name), None) => report.selection.dropped_by.get(name).copied().unwrap_or(0),
         (Some(name), Some(reason)) => {
-            let counts = report.steps.iter().find(|step| step.step == *name).map(|step| &step.counts);
+            let counts = report.steps.iter().find(|step| step.step == name).map(|step| &step.counts);
             counts
                 .and_then(|of| of.dropped.get(reason).or_else(|| of.errors.get(reason)))
                 .copied()
@@ -150,9 +150,9 @@ fn strips(report: &RunReport, draws: &Draws) -> Vec<Strip> {
         let uids: Vec<String> = draw.iter().map(|((_, place), ())| place.uid.to_string()).collect();
         if !uids.is_empty() {
             strips.push(Strip {
-                rows: rows_of(step, reason),
-                step: step.clone(),
-                reason: reason.clone(),
+                rows: rows_of(step.as_deref(), reason.as_deref()),
+                step: step.as_deref().map(str::to_owned),
+                reason: reason.as_deref().map(str::to_owned),
                 uids,
             });
         }

@@ -1,5 +1,5 @@
 //! What to look for in a run: which reasons, which clusters, which columns. Everything here comes from the report and the recipe; nothing is read.
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use arrow::datatypes::{DataType, Schema};
 use cribble_core::{Details, Recipe, Result, RunReport, StepOptions, Uid};
@@ -20,7 +20,7 @@ const CLUSTERS: usize = 60;
 const SCORES: [&str; 3] = ["clip_l14_similarity_score", "clip_b32_similarity_score", "clip_score"];
 
 /// Step folder and reason; both none for what was kept. A person's decisions are one group, whatever their reasons.
-pub type Fate = (Option<String>, Option<String>);
+pub type Fate = (Option<Arc<str>>, Option<Arc<str>>);
 
 /// A column of a step or of the input.
 #[derive(Debug, Clone)]
@@ -87,7 +87,7 @@ fn fates(report: &RunReport) -> BTreeMap<Fate, usize> {
     let mut reasons: Vec<(u64, Fate)> = Vec::new();
     for step in &report.steps {
         for (reason, &rows) in step.counts.dropped.iter().chain(&step.counts.errors) {
-            reasons.push((rows, (Some(step.step.clone()), Some(reason.clone()))));
+            reasons.push((rows, (Some(step.step.as_str().into()), Some(reason.as_str().into()))));
         }
     }
     if let Some(&rows) = report.selection.dropped_by.get(DECISION) {

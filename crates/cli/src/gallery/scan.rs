@@ -148,7 +148,7 @@ impl Shard<'_> {
             // Whatever a person gave as the reason, it is one group; so are rows that a person kept.
             let fate = match &key {
                 (None, Some(_)) => &(None, None),
-                (Some(by), Some(_)) if by == DECISION => &(Some(DECISION.to_owned()), None),
+                (Some(by), Some(_)) if **by == *DECISION => &(Some(DECISION.into()), None),
                 fate => fate,
             };
             if let Some(draw) = draws.fates.get_mut(fate) {
@@ -176,13 +176,13 @@ impl Shard<'_> {
     }
 
     fn duplicates(&self, draw: &mut Lowest<(u64, Place), Uid>, step: usize) -> Result<()> {
-        let folder = &self.run.manifest.steps[step].folder;
-        if !self.rows.iter().any(|row| row.dropped_by.as_ref() == Some(folder)) {
+        let folder = self.run.manifest.steps[step].folder.as_str();
+        if !self.rows.iter().any(|row| row.dropped_by.as_deref() == Some(folder)) {
             return Ok(());
         }
         let twins = TableReader::column(&table(self.run, step, self.name), &self.uids, "duplicate_of")?;
         for (row, selection) in self.rows.iter().enumerate() {
-            if selection.dropped_by.as_ref() == Some(folder)
+            if selection.dropped_by.as_deref() == Some(folder)
                 && let Some(twin) = uid_at(&twins, row)
             {
                 draw.offer(self.place(row).at_random(2), twin);

@@ -111,7 +111,7 @@ pub fn selection(out: &Path) -> Vec<(Uid, Option<String>)> {
     names
         .iter()
         .flat_map(|name| read_selection(out, name).unwrap())
-        .map(|row| (row.uid, row.reason))
+        .map(|row| (row.uid, row.reason.map(|reason| reason.to_string())))
         .collect()
 }
 
