@@ -3,9 +3,9 @@
 //! Weights are packed once into panels of [`PANEL`] outputs, so that a product reads them in one forward stream; activations are read
 //! as they lie. Each element of the result is one chain of fused multiply-adds over the inputs in ascending order, started at the bias,
 //! whatever the number of rows, the tile and the instruction set. So a row's result does not depend on the rows beside it, and in
-//! [`Format::F32`] every kernel gives the same bits: but for processors without fused multiply-adds (x86 before 2013), where the portable
-//! kernel forms the same chain with rounded products. Emulating the fused ones there was weighed and left: several times as slow, for a
-//! difference below that between [`Format`]s. Products of bf16 are exact in f32, so [`Format::Bf16`] sees no difference.
+//! [`Format::F32`] every kernel gives the same bits: but where the target has no fused multiply-adds (x86 without AVX2), the portable
+//! kernel forms the same chain with rounded products. Emulating fused ones there (through f64, with a check for
+//! results half way between two f32) would take some four times as many instructions, by count, for the last bits of an embedding. Products of bf16 are exact in f32, so [`Format::Bf16`] sees no difference.
 //!
 //! The decision to question: this stands in place of the `gemm` crate. That one packs both sides at every call and chooses its order of sums by
 //! the shape of the whole product; here the weights are the same for millions of images, and bf16 (two products per lane and
