@@ -5,11 +5,15 @@
 //! over −87 to 88 is below 3e-7 (tested). Each element's bits depend on that element (or its row) alone.
 use pulp::{Arch, NullaryFnOnce};
 
+const MAGIC: f32 = (3u32 << 22) as f32;
+
 /// `eˣ`, 0 below −87.3 and the largest finite power above 88.3; NaN stays NaN.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let clamped = x.clamp(-87.3, 88.3);
-    let n = (clamped * std::f32::consts::LOG2_E).round_ties_even();
+    // Adding 1.5 · 2²³ rounds to a whole number and leaves it in the low bits. (`as i32` would be one element at a time on x86.)
+    let shifted = clamped * std::f32::consts::LOG2_E + MAGIC;
+    let n = shifted - MAGIC;
     // ln 2 in two parts: the first has 9 zero bits at its end, so n times it is exact.
     let r = n.mul_add(-0.693_359_4, clamped);
     let r = n.mul_add(2.121_944_4e-4, r);
@@ -21,7 +25,7 @@ fn exp(x: f32) -> f32 {
     let p = p.mul_add(r, 1.0);
     let p = p.mul_add(r, 1.0);
     // 2ⁿ from its bits: n is between -126 and 127.
-    let power = f32::from_bits(((n as i32 + 127) << 23).cast_unsigned());
+    let power = f32::from_bits(shifted.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23);
     let value = p * power;
     if x < -87.3 { 0.0 } else { value }
 }

@@ -3,11 +3,32 @@
 //! Weights are packed once into panels of [`PANEL`] outputs, so that a product reads them in one forward stream; activations are read
 //! as they lie. Each element of the result is one chain of fused multiply-adds over the inputs in ascending order, started at the bias,
 //! whatever the number of rows, the tile and the instruction set. So a row's result does not depend on the rows beside it, and in
-//! [`Format::F32`] every kernel gives the same bits.
+//! [`Format::F32`] every kernel gives the same bits: but where the target has no fused multiply-adds (x86 without AVX2), the portable
+//! kernel forms the same chain with rounded products. Emulating fused ones there (through f64, with a check for
+//! results half way between two f32) would take some four times as many instructions, by count, for the last bits of an embedding. Products of bf16 are exact in f32, so [`Format::Bf16`] sees no difference.
 //!
 //! The decision to question: this stands in place of the `gemm` crate. That one packs both sides at every call and chooses its order of sums by
 //! the shape of the whole product; here the weights are the same for millions of images, and bf16 (two products per lane and
 //! instruction) is not in it.
+
+/// Runs a body for the tile's number of rows.
+macro_rules! for_rows {
+    ($rows:expr, $body:ident, $($argument:expr),+) => {
+        match $rows {
+            1 => $body::<1>($($argument),+),
+            2 => $body::<2>($($argument),+),
+            3 => $body::<3>($($argument),+),
+            4 => $body::<4>($($argument),+),
+            5 => $body::<5>($($argument),+),
+            _ => $body::<6>($($argument),+),
+        }
+    };
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod places;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -48,6 +69,9 @@ pub(crate) enum Kernel {
     /// AVX-512 BF16: `vdpbf16ps`, pairs of products.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
+    /// NEON, f32.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Kernel {
@@ -90,6 +114,8 @@ impl Kernel {
                 kernels.push(Self::Avx2);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        kernels.push(Self::Neon);
         let _ = format;
         kernels.push(Self::Portable);
         kernels
@@ -107,6 +133,7 @@ pub fn has_native_bf16() -> bool {
 /// Panels of weights: f32 values, or bf16 values in pairs of neighbouring inputs.
 enum Panels {
     F32(Vec<f32>),
+    #[cfg(target_arch = "x86_64")]
     Pairs(Vec<u32>),
 }
 
@@ -129,6 +156,7 @@ impl std::fmt::Debug for Matrix {
 /// Buffers of one thread for [`Matrix::multiply`].
 #[derive(Debug, Default)]
 pub struct Scratch {
+    #[cfg(target_arch = "x86_64")]
     pairs: Vec<u32>,
     rounded: Vec<f32>,
 }
@@ -181,6 +209,7 @@ impl Matrix {
         self.bias.len() * 4
             + match &self.panels {
                 Panels::F32(values) => values.len() * 4,
+                #[cfg(target_arch = "x86_64")]
                 Panels::Pairs(values) => values.len() * 4,
             }
     }
@@ -215,17 +244,12 @@ impl Matrix {
                 }
                 product(self.kernel, x, self.inputs, &weights, y, then);
             }
+            #[cfg(target_arch = "x86_64")]
             Panels::Pairs(panels) => {
-                #[cfg(target_arch = "x86_64")]
-                {
-                    let depth = self.inputs.div_ceil(2);
-                    x86::to_pairs(x, self.inputs, &mut scratch.pairs);
-                    let run =
-                        |tile: Tile<'_>| x86::bf16_tile(&scratch.pairs, depth, panels, &self.bias, tile);
-                    blocks(rows, depth, self.outputs, y, run, then);
-                }
-                #[cfg(not(target_arch = "x86_64"))]
-                unreachable!("pairs are packed for x86 only: {}", panels.len());
+                let depth = self.inputs.div_ceil(2);
+                x86::to_pairs(x, self.inputs, &mut scratch.pairs);
+                let run = |tile: Tile<'_>| x86::bf16_tile(&scratch.pairs, depth, panels, &self.bias, tile);
+                blocks(rows, depth, self.outputs, y, run, then);
             }
         }
     }
@@ -289,6 +313,8 @@ pub(crate) fn product(
             Kernel::Avx512 | Kernel::Avx512Bf16 => x86::f32_tile_avx512(x, inputs, panels, bias, tile),
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => x86::f32_tile_avx2(x, inputs, panels, bias, tile),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => neon::f32_tile(x, inputs, panels, bias, tile),
             Kernel::Portable => portable::f32_tile(x, inputs, panels, bias, tile),
         }
     };

@@ -1,51 +1,10 @@
 //! The kernels in x86 instructions. Each public function is safe: it checks its slices, then runs a body that the caller has found the
 //! processor to have. The bodies keep a tile's sums in registers and read the panel once.
-use super::{PANEL, Tile};
+use super::{
+    PANEL, Tile,
+    places::{Places, load_sums, places, store_sums},
+};
 use std::arch::x86_64::*;
-
-/// Where a tile reads and writes; made only by [`places`], which checks the lengths.
-struct Places {
-    x: *const u32,
-    x_stride: usize,
-    panel: *const u32,
-    bias: *const f32,
-    sums: *mut f32,
-    stride: usize,
-    depth: usize,
-    first: bool,
-}
-
-/// `x` is `[_, depth]` in 32-bit words (one f32 or two bf16), `panels` `[_, depth, PANEL]` in the same words.
-fn places(x: &[u32], depth: usize, panels: &[u32], bias: &[f32], tile: &mut Tile<'_>) -> Places {
-    assert!(tile.from < tile.to && tile.to <= depth && tile.rows > 0);
-    let rows = &x[tile.row * depth + tile.from..(tile.row + tile.rows - 1) * depth + tile.to];
-    let panel = &panels[(tile.panel * depth + tile.from) * PANEL..(tile.panel * depth + tile.to) * PANEL];
-    let sums = &mut tile.sums[..(tile.rows - 1) * tile.stride + PANEL];
-    Places {
-        x: rows.as_ptr(),
-        x_stride: depth,
-        panel: panel.as_ptr(),
-        bias: bias[..PANEL].as_ptr(),
-        sums: sums.as_mut_ptr(),
-        stride: tile.stride,
-        depth: tile.to - tile.from,
-        first: tile.from == 0,
-    }
-}
-
-/// Runs a body for the tile's number of rows.
-macro_rules! for_rows {
-    ($rows:expr, $body:ident, $places:expr) => {
-        match $rows {
-            1 => $body::<1>($places),
-            2 => $body::<2>($places),
-            3 => $body::<3>($places),
-            4 => $body::<4>($places),
-            5 => $body::<5>($places),
-            _ => $body::<6>($places),
-        }
-    };
-}
 
 /// One tile in f32 with AVX-512F.
 pub(super) fn f32_tile_avx512(x: &[f32], inputs: usize, panels: &[f32], bias: &[f32], mut tile: Tile<'_>) {
@@ -73,31 +32,6 @@ pub(super) fn bf16_tile(x: &[u32], depth: usize, panels: &[u32], bias: &[f32], m
 
 // No closures and no helpers in the bodies below: those would lack the processor's features, would not be inlined, and the sums would leave
 // their registers (measured: a seventh of an encoder's time).
-
-/// Loads a tile's sums: the bias at the first inputs, else what earlier inputs gave.
-macro_rules! load_sums {
-    ($at:ident, $rows:ident, $parts:literal, $zero:expr, $load:ident, $width:literal, $offset:expr) => {{
-        let (from, stride) = if $at.first { ($at.bias, 0) } else { ($at.sums.cast_const(), $at.stride) };
-        let mut sums = [[$zero; $parts]; $rows];
-        for m in 0..$rows {
-            for n in 0..$parts {
-                sums[m][n] = $load(from.add(m * stride + $offset + n * $width));
-            }
-        }
-        sums
-    }};
-}
-
-/// Stores them.
-macro_rules! store_sums {
-    ($at:ident, $rows:ident, $parts:literal, $sums:ident, $store:ident, $width:literal, $offset:expr) => {
-        for m in 0..$rows {
-            for n in 0..$parts {
-                $store($at.sums.add(m * $at.stride + $offset + n * $width), $sums[m][n]);
-            }
-        }
-    };
-}
 
 #[target_feature(enable = "avx512f")]
 #[allow(clippy::needless_range_loop)]

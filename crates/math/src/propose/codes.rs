@@ -166,17 +166,15 @@ impl Codes {
         let mut words = vec![0u32; sketches.len() * depth];
         let facts = sketches.zip(words.chunks_exact_mut(depth)).map(|(sketch, words)| {
             let (codes, [scale, length, coded, error]) = sketch;
-            let shift = if kernel.codes_per_word() == 4 {
+            if kernel.codes_per_word() == 4 {
                 bytemuck::cast_slice_mut::<u32, i8>(words)[..N].copy_from_slice(codes);
-                i8::SHIFT
             } else {
                 let wide = bytemuck::cast_slice_mut::<u32, i16>(words).iter_mut();
                 wide.zip(codes).for_each(|(wide, &code)| *wide = i16::from(code));
-                i16::SHIFT
-            };
+            }
             let sum: i32 = codes.iter().map(|&code| i32::from(code)).sum();
             // No similarity is computed from a sketch.
-            Facts { scale, length, coded, error, start: -shift * sum, ..Facts::unknown(f64::NAN) }
+            Facts { scale, length, coded, error, start: -kernel.shift() * sum, ..Facts::unknown(f64::NAN) }
         });
         let facts = facts.collect();
         Self { words, facts, depth, kernel: Some(kernel) }
@@ -289,8 +287,6 @@ impl<'a> Rows<'a> {
 
 /// A type of code.
 pub(super) trait Code: Copy + Default + Send {
-    /// What sources are shifted by.
-    const SHIFT: i32;
     /// The code, which fits.
     fn new(steps: i32) -> Self;
     fn steps(self) -> i32;
@@ -301,8 +297,6 @@ pub(super) trait Code: Copy + Default + Send {
 }
 
 impl Code for i8 {
-    const SHIFT: i32 = 128;
-
     fn new(steps: i32) -> Self {
         steps as i8
     }
@@ -321,8 +315,6 @@ impl Code for i8 {
 }
 
 impl Code for i16 {
-    const SHIFT: i32 = 0;
-
     fn new(steps: i32) -> Self {
         steps as i16
     }
@@ -359,8 +351,8 @@ fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) ->
         length: square.sqrt() as f32 * (1.0 + SLOP),
         coded: step * found.squares.sqrt() * (1.0 + SUMS),
         error: found.error.sqrt() * (1.0 + SUMS),
-        start: -C::SHIFT * found.sum,
-        half_start: -C::SHIFT * codes[..half].iter().map(|code| code.steps()).sum::<i32>(),
+        start: -kernel.shift() * found.sum,
+        half_start: -kernel.shift() * codes[..half].iter().map(|code| code.steps()).sum::<i32>(),
         rest: dot(rest, rest).sqrt() as f32 * (1.0 + SLOP),
     }
 }
@@ -389,16 +381,52 @@ pub(super) struct Encoded {
 impl Encoded {
     /// From the sums of 64 lanes, value `i` having gone to lane `i mod 64`.
     pub(super) fn of(sum: [i32; LANES], squares: [f32; LANES], error: [f32; LANES]) -> Self {
-        Self { sum: sum.iter().sum(), squares: squares.iter().sum(), error: error.iter().sum() }
+        let plus = |a: f32, b: f32| a + b;
+        Self { sum: sum.iter().sum(), squares: halve(squares, plus), error: halve(error, plus) }
     }
+}
+
+/// 64 lanes brought to one, half onto half: six steps, where one lane after the other would be 64 that wait for each other.
+#[inline(always)]
+fn halve(mut lanes: [f32; LANES], join: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = join(lanes[lane], lanes[lane + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// The codes of a row of finite values that are not all zero, and the step: the plain twin of [`super::x86`]'s.
 pub(super) fn encode_plain<C: Code>(row: &[f32], codes: &mut [C], levels: i32) -> (f32, Encoded) {
-    let largest = row.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
-    let step = step_of(largest / levels as f32);
+    let step = step_of(Arch::new().dispatch(Largest(row)) / levels as f32);
     (step, Arch::new().dispatch(Encode { row, codes, step }))
 }
+
+/// The largest magnitude among finite values.
+struct Largest<'a>(&'a [f32]);
+
+impl NullaryFnOnce for Largest<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let larger = |a: f32, b: f32| if b > a { b } else { a };
+        let mut lanes = [0f32; LANES];
+        let (blocks, tail) = self.0.as_chunks::<LANES>();
+        for block in blocks {
+            for (lane, value) in lanes.iter_mut().zip(block) {
+                *lane = larger(*lane, value.abs());
+            }
+        }
+        tail.iter().map(|value| value.abs()).fold(halve(lanes, larger), larger)
+    }
+}
+
+/// Lanes whose sums are formed together: as many as fit the registers of AVX2 and NEON.
+const PART: usize = 32;
 
 struct Encode<'a, C> {
     row: &'a [f32],
@@ -413,17 +441,33 @@ impl<C: Code> NullaryFnOnce for Encode<'_, C> {
     fn call(self) -> Encoded {
         let inverse = 1.0 / self.step;
         let (mut sum, mut squares, mut error) = ([0i32; LANES], [0f32; LANES], [0f32; LANES]);
-        for (values, codes) in self.row.chunks(LANES).zip(self.codes.chunks_mut(LANES)) {
-            for (lane, (value, code)) in values.iter().zip(codes).enumerate() {
-                let shifted = value * inverse + MAGIC;
-                let steps = shifted - MAGIC;
-                let rest = value - steps * self.step;
-                *code = C::new(shifted.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed());
-                sum[lane] += steps as i32;
-                squares[lane] += steps * steps;
-                error[lane] += rest * rest;
-            }
+        let (blocks, tail) = self.row.as_chunks::<LANES>();
+        let (coded, coded_tail) = self.codes.as_chunks_mut::<LANES>();
+        let (mut last, mut coded_last) = ([0f32; LANES], [C::default(); LANES]);
+        last[..tail.len()].copy_from_slice(tail);
+        for first in (0..LANES).step_by(PART) {
+            let (mut sums, mut squared, mut errors) = ([0i32; PART], [0f32; PART], [0f32; PART]);
+            let mut add = |values: &[f32; LANES], codes: &mut [C; LANES]| {
+                for lane in 0..PART {
+                    let value = values[first + lane];
+                    let shifted = value * inverse + MAGIC;
+                    let steps = shifted - MAGIC;
+                    let rest = value - steps * self.step;
+                    // Not `steps as i32`, which x86 does one lane at a time.
+                    let code = shifted.to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed();
+                    codes[first + lane] = C::new(code);
+                    sums[lane] += code;
+                    squared[lane] += steps * steps;
+                    errors[lane] += rest * rest;
+                }
+            };
+            blocks.iter().zip(coded.iter_mut()).for_each(|(values, codes)| add(values, codes));
+            add(&last, &mut coded_last);
+            sum[first..first + PART].copy_from_slice(&sums);
+            squares[first..first + PART].copy_from_slice(&squared);
+            error[first..first + PART].copy_from_slice(&errors);
         }
+        coded_tail.copy_from_slice(&coded_last[..tail.len()]);
         Encoded::of(sum, squares, error)
     }
 }

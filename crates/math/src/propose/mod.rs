@@ -6,8 +6,10 @@
 //!
 //! The decision to question: eight bits (AVX-512 VNNI: 64 products per instruction, four times `f32`) although bf16 would be
 //! closer. The bound is a worst case and about 0.02 for unit rows in both signs, which leaves a handful of candidates per row; scoring
-//! these again costs less than bf16's twice as many instructions for all. Without VNNI, pairs of 12-bit codes take its place.
+//! these again costs less than bf16's twice as many instructions for all. Without VNNI or `sdot`, pairs of 12-bit codes take its place.
 mod codes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -34,10 +36,16 @@ pub(crate) enum Kernel {
     /// AVX-512 VNNI `vpdpbusd`; four 8-bit codes a word.
     #[cfg(target_arch = "x86_64")]
     Vnni,
+    /// NEON `smlal`; two 16-bit codes a word.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// NEON `sdot` (Armv8.4, and most processors since 2018); four 8-bit codes a word.
+    #[cfg(target_arch = "aarch64")]
+    Sdot,
 }
 
 impl Kernel {
-    /// The fastest kernel that `CRIBBLE_KERNEL` (`avx2` or `portable`) allows. Settled once in a process.
+    /// The fastest kernel that `CRIBBLE_KERNEL` (`avx2`, `neon` or `portable`) allows. Settled once in a process.
     pub(crate) fn best() -> Self {
         static BEST: OnceLock<Kernel> = OnceLock::new();
         *BEST.get_or_init(|| {
@@ -46,6 +54,8 @@ impl Kernel {
                 "portable" => *kernel == Self::Portable,
                 #[cfg(target_arch = "x86_64")]
                 "avx2" => *kernel != Self::Vnni,
+                #[cfg(target_arch = "aarch64")]
+                "neon" => *kernel != Self::Sdot,
                 _ => true,
             };
             Self::available().into_iter().find(allowed).unwrap_or(Self::Portable)
@@ -64,6 +74,13 @@ impl Kernel {
                 kernels.push(Self::Avx2);
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        {
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                kernels.push(Self::Sdot);
+            }
+            kernels.push(Self::Neon);
+        }
         kernels.push(Self::Portable);
         kernels
     }
@@ -73,7 +90,9 @@ impl Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Vnni => x86::dot_vnni(target, source, start),
-            _ => portable::dot(target, source),
+            #[cfg(target_arch = "aarch64")]
+            Self::Sdot => start + neon::dot_sdot(target, source),
+            _ => start + portable::dot(target, source),
         }
     }
 
@@ -82,18 +101,25 @@ impl Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Vnni => 4,
+            #[cfg(target_arch = "aarch64")]
+            Self::Sdot => 4,
             _ => 2,
+        }
+    }
+
+    /// What is added to the codes of sources: `vpdpbusd` multiplies signed by unsigned, and sums start at what that adds too much.
+    fn shift(self) -> i32 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Vnni => 128,
+            _ => 0,
         }
     }
 
     /// The largest code for rows of `dim` values: what the word holds, and what keeps a sum of `dim` products below 2³⁰.
     fn levels(self, dim: usize) -> i32 {
         let fits = ((1u64 << 30) as f64 / dim as f64).sqrt() as i32;
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Vnni => fits.min(127),
-            _ => fits.min(2047),
-        }
+        fits.min(if self.codes_per_word() == 4 { 127 } else { 2047 })
     }
 }
 
@@ -223,8 +249,8 @@ impl Panels {
         let (kernel, depth) = (rows.kernel(), rows.depth());
         let count = rows.len().div_ceil(LANES);
         let mut words = vec![Line([0; 16]); count * depth * (LANES / 16)];
-        // `vpdpbusd` multiplies signed by unsigned: sources are shifted by 128, and sums start at what that adds too much.
-        let shift = if kernel.codes_per_word() == 4 { 0x8080_8080 } else { 0 };
+        // Adding 128 to a byte is flipping its highest bit.
+        let shift = if kernel.shift() == 128 { 0x8080_8080 } else { 0 };
         let facts = rows.facts().par_chunks(LANES);
         let packed = words.par_chunks_mut((depth * (LANES / 16)).max(1)).zip(facts.clone()).enumerate();
         packed.with_min_len(2).for_each(|(panel, (words, facts))| {
@@ -264,6 +290,10 @@ impl Panels {
             Kernel::Avx2 => x86::score_avx2(words, scale, group, scores),
             #[cfg(target_arch = "x86_64")]
             Kernel::Vnni => x86::score_vnni(words, scale, group, scores),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon => neon::score_smlal(words, scale, group, scores),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Sdot => neon::score_sdot(words, scale, group, scores),
         }
     }
 
@@ -319,6 +349,8 @@ impl Panels {
         match self.kernel {
             #[cfg(target_arch = "x86_64")]
             Kernel::Vnni => x86::passing(mask, scores, floor),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon | Kernel::Sdot => neon::passing(mask, scores, floor),
             _ => portable::passing(mask, scores, floor),
         }
     }
@@ -328,6 +360,8 @@ impl Panels {
         match self.kernel {
             #[cfg(target_arch = "x86_64")]
             Kernel::Vnni => x86::strongest(mask, scores),
+            #[cfg(target_arch = "aarch64")]
+            Kernel::Neon | Kernel::Sdot => neon::strongest(mask, scores),
             _ => portable::strongest(mask, scores),
         }
     }

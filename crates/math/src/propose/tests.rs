@@ -98,6 +98,16 @@ proptest! {
     }
 }
 
+/// `.ci/aarch64` says what an emulated processor has; what is not found there would be tested nowhere.
+#[test]
+fn the_kernels_that_the_processor_has_are_found() {
+    let found = Kernel::available();
+    assert_eq!(found.last(), Some(&Kernel::Portable));
+    if let Ok(expected) = std::env::var("CRIBBLE_EXPECTED_KERNELS") {
+        assert_eq!(format!("{found:?}"), expected);
+    }
+}
+
 #[test]
 fn eight_bits_leave_a_hundredth_of_embeddings() {
     for (kernel, most) in [(Kernel::available()[0], 0.015), (Kernel::Portable, 0.015)] {
@@ -136,9 +146,9 @@ fn rows_too_long_for_integer_sums_are_not_coded() {
 }
 
 proptest! {
+    #[cfg(target_arch = "x86_64")]
     #[test]
     fn codes_of_both_twins_are_equal(kind in kinds(), seed: u64, dim in prop::sample::select([&DIMS[..], &[512, 770]].concat())) {
-        #[cfg(target_arch = "x86_64")]
         if Kernel::available()[0] == Kernel::Vnni {
             for row in rows(kind, 12, dim, seed).chunks_exact(dim) {
                 if row.iter().all(|v| v.is_finite()) && row.iter().any(|v| v.abs() > 1e-12) {
@@ -165,6 +175,15 @@ proptest! {
             let strongest = portable::strongest(mask, &scores);
             prop_assert!((0..LANES).all(|lane| mask >> lane & 1 == 0 || scores[lane] <= scores[strongest]));
             prop_assert!(mask >> strongest & 1 == 1);
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            prop_assert_eq!(neon::passing(mask, &scores, f32::from(floor)), passing);
+            if mask != 0 {
+                let lane = neon::strongest(mask, &scores);
+                prop_assert!(mask >> lane & 1 == 1);
+                prop_assert!(spoilt < LANES || lane == portable::strongest(mask, &scores));
+            }
         }
         #[cfg(target_arch = "x86_64")]
         if Kernel::available()[0] == Kernel::Vnni {

@@ -7,6 +7,8 @@ use crate::single::Dot;
 
 /// Rows of a tile.
 pub(super) const ROWS: usize = 64;
+/// Values that [`score_half`] takes at once.
+const STEP: usize = 32;
 /// Bytes of rows that meet all queries before the next ones do: they stay in the first-level cache beside a query.
 const NEAR_BYTES: usize = 16 << 10;
 
@@ -123,50 +125,70 @@ fn has_fused() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512f");
     #[cfg(not(target_arch = "x86_64"))]
-    false
+    cfg!(target_arch = "aarch64")
 }
 
 /// Products with a query and squared lengths of half floats, in one pass without a conversion in between. Panics where [`has_fused`] says no.
 fn score_half(query: &[f32], rows: &[f16], products: &mut [f32], squares: &mut [f32]) {
     let count = rows.len() / query.len();
     assert!(has_fused() && count <= products.len() && count <= squares.len());
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the processor has AVX-512F, as was just asked.
-    unsafe {
-        fused(query, rows, products, squares);
+    for ((row, product), square) in rows.chunks_exact(query.len()).zip(products).zip(squares) {
+        let whole = query.len() / STEP * STEP;
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        // SAFETY: the processor has the instructions, as was just asked; both hold `whole` values, a multiple of STEP.
+        unsafe {
+            (*product, *square) = fused(&query[..whole], &row[..whole]);
+        }
+        for (x, q) in row[whole..].iter().zip(&query[whole..]) {
+            let x = x.to_f32();
+            *product += x * q;
+            *square += x * x;
+        }
     }
 }
 
-/// A sum of fused products in 32 lanes: no more roundings on the way to a lane's sum than in [`Dot`]'s bound.
+/// The product and the squared length of whole steps: sums of fused products in [`STEP`] lanes, no more roundings on the way to a lane's sum
+/// than in [`Dot`]'s bound.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-unsafe fn fused(query: &[f32], rows: &[f16], products_of: &mut [f32], squares_of: &mut [f32]) {
+unsafe fn fused(query: &[f32], row: &[f16]) -> (f32, f32) {
     use std::arch::x86_64::*;
-    const STEP: usize = 32;
-    let dim = query.len();
-    let whole = dim / STEP * STEP;
-    for (place, row) in rows.chunks_exact(dim).enumerate() {
-        let (mut products, mut squares) = ([_mm512_setzero_ps(); 2], [_mm512_setzero_ps(); 2]);
-        for at in (0..whole).step_by(STEP) {
-            for half in 0..2 {
-                let at = at + half * 16;
-                // SAFETY: `at + 16` is at most `whole`, and so inside query and row, which are equally long.
-                unsafe {
-                    let x = _mm512_cvtph_ps(_mm256_loadu_si256(row.as_ptr().add(at).cast()));
-                    products[half] =
-                        _mm512_fmadd_ps(x, _mm512_loadu_ps(query.as_ptr().add(at)), products[half]);
-                    squares[half] = _mm512_fmadd_ps(x, x, squares[half]);
-                }
+    let (mut products, mut squares) = ([_mm512_setzero_ps(); 2], [_mm512_setzero_ps(); 2]);
+    for at in (0..query.len()).step_by(STEP) {
+        for n in 0..2 {
+            // SAFETY: `STEP` values lie behind `at` in both.
+            unsafe {
+                let x = _mm512_cvtph_ps(_mm256_loadu_si256(row.as_ptr().add(at + n * 16).cast()));
+                let q = _mm512_loadu_ps(query.as_ptr().add(at + n * 16));
+                products[n] = _mm512_fmadd_ps(x, q, products[n]);
+                squares[n] = _mm512_fmadd_ps(x, x, squares[n]);
             }
         }
-        let mut product = _mm512_reduce_add_ps(_mm512_add_ps(products[0], products[1]));
-        let mut square = _mm512_reduce_add_ps(_mm512_add_ps(squares[0], squares[1]));
-        for (x, q) in row[whole..].iter().zip(&query[whole..]) {
-            let x = x.to_f32();
-            product += x * q;
-            square += x * x;
-        }
-        products_of[place] = product;
-        squares_of[place] = square;
     }
+    let sum = |[a, b]: [__m512; 2]| _mm512_reduce_add_ps(_mm512_add_ps(a, b));
+    (sum(products), sum(squares))
+}
+
+/// As its twin above.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn fused(query: &[f32], row: &[f16]) -> (f32, f32) {
+    use std::arch::aarch64::*;
+    let (mut products, mut squares) = ([vdupq_n_f32(0.0); 8], [vdupq_n_f32(0.0); 8]);
+    for at in (0..query.len()).step_by(STEP) {
+        for n in 0..8 {
+            // SAFETY: `STEP` values lie behind `at` in both.
+            unsafe {
+                let halves = vld1_u16(row.as_ptr().add(at + n * 4).cast());
+                let x = vcvt_f32_f16(vreinterpret_f16_u16(halves));
+                let q = vld1q_f32(query.as_ptr().add(at + n * 4));
+                products[n] = vfmaq_f32(products[n], x, q);
+                squares[n] = vfmaq_f32(squares[n], x, x);
+            }
+        }
+    }
+    let sum = |lanes: [float32x4_t; 8]| {
+        vaddvq_f32(lanes.into_iter().fold(vdupq_n_f32(0.0), |a, b| vaddq_f32(a, b)))
+    };
+    (sum(products), sum(squares))
 }
