@@ -1,0 +1,1 @@
+//! Cards of made-up runs.
