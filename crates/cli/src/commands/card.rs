@@ -24,12 +24,7 @@ pub fn run(settings: &Settings, args: &CardArgs) -> Result<u8> {
     }
     let folder = args.out.as_deref().unwrap_or(&args.run);
     let recipe = read(&run.path().join("recipe.toml"))?;
-    let source = CardSource {
-        report: &report,
-        recipe: &recipe,
-        prompt: &cribble_steps::prompt_text,
-        warnings: &warnings,
-    };
+    let source = CardSource { report: &report, recipe: &recipe, prompt: &cribble_steps::prompt_text };
     let options = options(args, folder, run.path())?;
     interrupt::install(&settings.terminal)?;
     let card = write_card(

@@ -36,8 +36,6 @@ pub struct CardSource<'a> {
     pub recipe: &'a str,
     /// The text of a prompt by the name that a report has for it; none where it cannot be had any more.
     pub prompt: &'a dyn Fn(&str) -> Option<String>,
-    /// What is wrong with the run, a sentence each.
-    pub warnings: &'a [String],
 }
 
 /// What was written.
@@ -64,7 +62,6 @@ struct Facts<'a> {
     report: &'a RunReport,
     recipe: &'a str,
     prompt: &'a dyn Fn(&str) -> Option<String>,
-    warnings: &'a [String],
     options: &'a CardOptions,
     published: &'a Published,
     /// The name for programs.
@@ -125,11 +122,10 @@ pub fn write_card(
     let place = folder.join(README);
     let before = read(&place)?;
     let published = published::look(folder, progress, cancel)?;
-    let CardSource { report, recipe, prompt, warnings } = *source;
+    let CardSource { report, recipe, prompt } = *source;
     let name =
         options.repo.as_deref().and_then(|repo| repo.rsplit('/').next()).unwrap_or(&options.pretty_name);
-    let facts =
-        Facts { report, recipe, prompt, warnings, options, published: &published, name: name.to_owned() };
+    let facts = Facts { report, recipe, prompt, options, published: &published, name: name.to_owned() };
     let card =
         markers::merge(&before, &readme::parts(&facts)).map_err(|error| error.context(place.display()))?;
     let mut croissant = serde_json::to_string_pretty(&croissant::document(&facts))

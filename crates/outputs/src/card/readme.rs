@@ -61,22 +61,20 @@ fn front_matter(facts: &Facts<'_>) -> Vec<(&'static str, String)> {
     out
 }
 
-/// One configuration for each set of files that `load_dataset` can open; the samples are the default.
+/// What `load_dataset` opens: the samples, or where there are none the selection. Not both: it takes one reader for all configurations of a folder,
+/// and tars and tables need two.
 fn configs(published: &Published) -> String {
-    let samples = published.glob(Kind::Table).or_else(|| published.glob(Kind::Tar));
-    let has_samples = samples.is_some();
-    let selection = published.glob(Kind::Selection);
-    let mut out = String::new();
-    for (name, split, glob) in [("default", "train", samples), ("selection", "all", selection)] {
-        if let Some(glob) = glob {
-            out += &format!("- config_name: {name}\n");
-            if name == "default" || !has_samples {
-                out += "  default: true\n";
-            }
-            out += &format!("  data_files:\n  - split: {split}\n    path: {}\n", yaml(&glob));
-        }
-    }
-    out
+    let samples = published
+        .glob(Kind::Table)
+        .or_else(|| published.glob(Kind::Tar))
+        .map(|glob| ("default", "train", glob));
+    let selection = || published.glob(Kind::Selection).map(|glob| ("selection", "all", glob));
+    samples.or_else(selection).map_or(String::new(), |(name, split, glob)| {
+        format!(
+            "- config_name: {name}\n  default: true\n  data_files:\n  - split: {split}\n    path: {}\n",
+            yaml(&glob)
+        )
+    })
 }
 
 fn body(facts: &Facts<'_>) -> String {
@@ -300,7 +298,6 @@ fn limits(facts: &Facts<'_>) -> String {
             count(found)
         ));
     }
-    lines.extend(facts.warnings.iter().map(|warning| inline(warning)));
     if facts.options.license.is_none() {
         lines.push("Nobody has said under which licence this may be used.".into());
     }

@@ -103,23 +103,14 @@ pub fn asked(step: &StepReport) -> Option<Asked<'_>> {
 /// The figures that are particular to a step, a line of Markdown each.
 pub fn figures(step: &StepReport) -> Vec<String> {
     match &step.details {
+        // How many images, captions and clusters there were stands in the notes of these steps.
         Details::Embed(embed) => {
-            let mut line = format!(
-                "{} and {} became vectors of {} numbers",
-                counted(embed.images, "image", "images"),
-                counted(embed.texts, "caption", "captions"),
-                count(embed.dim)
-            );
-            if let Some(score) = embed.mean_score {
-                line += &format!("; mean cosine of image and caption {}", number(score));
-            }
-            if embed.captions_cut > 0 {
-                line += &format!(
-                    "; {} longer than the model reads",
-                    counted(embed.captions_cut, "caption", "captions")
-                );
-            }
-            vec![line]
+            let score =
+                embed.mean_score.map(|score| format!("mean cosine of image and caption {}", number(score)));
+            let cut = (embed.captions_cut > 0).then(|| {
+                format!("{} longer than the model reads", counted(embed.captions_cut, "caption", "captions"))
+            });
+            score.into_iter().chain(cut).collect()
         }
         Details::Dedup(dedup) => {
             let mut lines = vec![format!(
@@ -145,16 +136,8 @@ pub fn figures(step: &StepReport) -> Vec<String> {
             count(cluster.available_rows),
             number(cluster.mean_sim)
         )],
-        Details::Judge(judge) => {
-            let clusters = by_count(&judge.clusters).into_iter();
-            let verdicts: Vec<String> =
-                clusters.map(|(verdict, of)| format!("{} {}", count(of), inline(verdict))).collect();
-            let mut lines =
-                vec![format!("clusters judged by {}: {}", inline(&judge.by), verdicts.join(", "))];
-            if judge.decided > 0 {
-                lines.push(format!("a person decided on {}", counted(judge.decided, "cluster", "clusters")));
-            }
-            lines
+        Details::Judge(judge) if judge.decided > 0 => {
+            vec![format!("a person decided on {}", counted(judge.decided, "cluster", "clusters"))]
         }
         Details::Prune(prune) => quotas(prune),
         Details::Caption(caption) => {

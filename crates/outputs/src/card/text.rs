@@ -37,7 +37,8 @@ pub fn inline(text: &str) -> String {
 }
 
 fn is_list(line: &str) -> bool {
-    line.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['.', ')'])
+    let rest = line.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.strip_prefix(['.', ')']).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 fn is_invisible(c: char) -> bool {
@@ -95,7 +96,7 @@ pub fn table(heads: &[&str], right: &[bool], rows: impl IntoIterator<Item = Vec<
 pub fn yaml(text: &str) -> String {
     const WORDS: [&str; 9] = ["y", "n", "yes", "no", "true", "false", "null", "on", "off"];
     let is_bare = text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c))
         && !WORDS.contains(&text);
     if is_bare {
         return text.to_owned();
@@ -128,7 +129,7 @@ mod tests {
         );
         assert_eq!(inline("see https://x.org and www.x.org"), r"see https\://x.org and www\.x.org");
         assert_eq!(inline("- 1"), r"\- 1");
-        assert_eq!([inline("1. one"), inline("12 a"), inline("3) b")], [r"1\. one", "12 a", r"3\) b"]);
+        assert_eq!([inline("1. one"), inline("0.6 a"), inline("3) b")], [r"1\. one", "0.6 a", r"3\) b"]);
         assert_eq!(inline("<!-- cribble:end -->"), r"\<!-- cribble:end --\>");
         assert_eq!(inline("a\u{202e}b\u{7}c"), "ab c");
         assert_eq!(inline(""), "");
@@ -149,8 +150,8 @@ mod tests {
     #[test]
     fn scalars_stay_texts() {
         assert_eq!(
-            [yaml("cc-by-4"), yaml("no"), yaml("1e3"), yaml("")],
-            ["cc-by-4", "\"no\"", "\"1e3\"", "\"\""]
+            [yaml("cc-by-4.0"), yaml("no"), yaml("1e3"), yaml("")],
+            ["cc-by-4.0", "\"no\"", "\"1e3\"", "\"\""]
         );
         assert_eq!(yaml("a: \"b\" #c\n---\u{85}\u{2028}"), r#""a: \"b\" #c\u000a---\u0085\u2028""#);
         // What JSON reads back is what YAML reads back: its double quotes know the same escapes.
