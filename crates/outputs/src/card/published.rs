@@ -197,7 +197,7 @@ fn tars(place: &Path, prefix: &str, found: &mut Vec<(Kind, PathBuf, Option<u64>)
 
 /// The files of an export, where the folder is one.
 fn tables(folder: &Path, found: &mut Vec<(Kind, PathBuf, Option<u64>)>) -> Result<()> {
-    if folder.join(".hf-parquet").exists() {
+    if folder.join(".hf-parquet/plan.json").exists() {
         return Err(unfinished(folder, "run the same export again: what is done is kept"));
     }
     let files = read_summary(folder).map(|summary| summary.files).unwrap_or_default();

@@ -119,7 +119,13 @@ pub fn hf_parquet(
         Error::usage(format!("{} knows no pictures", view.run.path().display()))
             .with_hint("name the tars that have them with --images")
     })?;
-    let mut state = State::open(&options.out, &plan(view, options, &schema)?)?;
+    let plan = plan(view, options, &schema)?;
+    if state::is_cleaned(&options.out, &plan)?
+        && let Some(export) = read_summary(&options.out)
+    {
+        return Ok(export);
+    }
+    let mut state = State::open(&options.out, &plan)?;
     let (reused, kept) = (state.done.len() as u64, kept(view)?);
     if !state.is_naming {
         let pictures = Pictures::open(&context, pixels, options.images.is_none(), state.folder())?;

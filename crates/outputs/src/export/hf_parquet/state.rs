@@ -185,9 +185,34 @@ impl State {
     /// Writes the summary, then removes what was needed only while at work.
     pub fn finish(self, summary: &impl Serialize) -> Result<()> {
         write_marker(&self.out.join(SUMMARY), &json(summary)?)?;
-        fs::remove_dir_all(&self.folder)
-            .map_err(|error| IoError::write(&self.folder, "remove", None, error).into())
+        remove(&self.folder)
     }
+}
+
+/// Whether the same export came to its end and was killed while it cleaned up, which is then done.
+pub fn is_cleaned(out: &Path, plan: &str) -> Result<bool> {
+    let folder = out.join(FOLDER);
+    let found =
+        fs::read(folder.join("plan.json")).ok().and_then(|text| serde_json::from_slice::<Plan>(&text).ok());
+    let is_done = out.join(SUMMARY).exists() && found.is_some_and(|found| found.plan == plan);
+    if is_done {
+        remove(&folder)?;
+    }
+    Ok(is_done)
+}
+
+/// Removes the working folder, the plan last: as long as it is there, what is left is known for what it is.
+fn remove(folder: &Path) -> Result<()> {
+    let fail = |error| Error::from(IoError::write(folder, "remove", None, error));
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let path = entry.map_err(fail)?.path();
+        if path.is_dir() {
+            fs::remove_dir_all(&path).map_err(fail)?;
+        } else if !path.ends_with("plan.json") {
+            fs::remove_file(&path).map_err(fail)?;
+        }
+    }
+    fs::remove_dir_all(folder).map_err(fail)
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
