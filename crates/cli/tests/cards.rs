@@ -2,6 +2,8 @@
 //! no trace.
 #![allow(clippy::unwrap_used)]
 mod common;
+#[path = "common/vlm.rs"]
+mod vlm;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -186,7 +188,7 @@ fn parquet_holds_every_kept_sample_with_its_picture_or_a_line_that_says_why_not(
     let fields = document["recordSet"][0]["field"].as_array().unwrap();
     assert_eq!(fields.len(), export["columns"].as_array().unwrap().len());
 
-    place.run(&[&base[..], &["hf"]].concat(), 1).error("not empty", "never overwritten");
+    place.run(&[&base[..], &["hf"]].concat(), 1).error("not empty", "ever overwritten");
     place.run(&[&base[..], &["x", "--all"]].concat(), 2).error("--all", "kept");
     place
         .run(&["export", "run", "--format", "jsonl", "--out", "x", "--images", "pool/shards"], 2)
@@ -212,14 +214,17 @@ fn an_export_that_is_killed_goes_on_and_leaves_the_same_bytes() {
         if place.path("hf/.hf-parquet").exists() && at % 2 == 0 {
             place.run(&["card", "run", "--out", "hf"], 1).error("still being written", "again");
         }
-        // Other options are another export; the same ones go on.
+        let has_begun = place.path("hf/.hf-parquet/00000.done").exists();
+        let is_cleaning = place.path("hf/export.json").exists();
         let ran = Ran::new(place.cribble(&words("hf")).output().unwrap());
-        if ran.code != Some(0) {
-            // Everything was done but the removal of the working folder's name: a whole export is not written over.
-            assert!(place.path("hf/export.json").exists(), "killed at {at}: {}", ran.err);
-        }
+        assert_eq!(ran.code, Some(0), "killed at {at}: {}", ran.err);
+        assert_eq!(ran.err.contains("done before"), has_begun && !is_cleaning, "killed at {at}: {}", ran.err);
         assert_same(&place.path("whole"), &place.path("hf"));
     }
+    // The beginning of another export is not touched.
+    place.cribble(&words("other")).env("CRIBBLE_TEST_KILL_AT", "20").output().unwrap();
+    let other = ["export", "run", "--format", "hf-parquet", "--allow-missing", "--out", "other"];
+    place.run(&other, 1).error("another export", "new folder");
     assert!(killed > 3, "killed {killed} times");
 }
 
@@ -237,4 +242,47 @@ fn pictures_come_from_named_tars_where_the_run_knows_none() {
     // A run without tars has a card, too: of its selection.
     place.run(&["card", "run"], 0);
     assert!(fs::read_to_string(place.path("run/README.md")).unwrap().contains("config_name: selection"));
+}
+
+#[test]
+fn prompts_of_models_on_servers_are_told_whole_and_their_servers_not_at_all() {
+    let place = vlm::pool(40);
+    // The caption that every image gets tries to end our part of the file, and to begin a table.
+    let evil = "A <!-- cribble:end --> drawing\n| of | `pipes` |.";
+    let server =
+        cribble_chat::testing::FakeServer::start(move |_| cribble_chat::testing::Act::Say(evil.into()))
+            .unwrap();
+    let base = server.base();
+    place.write("mine.txt", "You see pictures.\n---\n```Describe *this* one.\n<!-- cribble:end -->\n");
+    for (out, prompt, told) in [("a", "vivid", "vivid-1"), ("b", "mine.txt", "mine.txt (")] {
+        vlm::run(&place, &vlm::words(&base, out, &["--prompt", prompt, "--max-tokens", "77"]), 0);
+        vlm::run(&place, &["card", out], 0);
+        let readme = fs::read_to_string(place.path(out).join("README.md")).unwrap();
+        assert!(readme.contains(told) && readme.contains("`max_tokens = 77`"), "{readme}");
+        assert!(!readme.contains(&base) && readme.contains("endpoint = \"…\""), "{readme}");
+        let usage = &json(&place.path(out).join("report.json"))["steps"][0]["details"]["usage"];
+        assert!(
+            readme.contains(&format!(" {} asked and ", counted(usage["input_tokens"].as_u64().unwrap()))),
+            "{readme}"
+        );
+        assert_eq!(
+            readme.lines().filter(|line| line.trim() == "<!-- cribble:end -->").count(),
+            1,
+            "{readme}"
+        );
+        vlm::run(&place, &["card", out], 0);
+        assert_eq!(fs::read_to_string(place.path(out).join("README.md")).unwrap(), readme);
+    }
+    let whole = fs::read_to_string(place.path("b/README.md")).unwrap();
+    assert!(whole.contains("````text\nYou see pictures.\n---\n```Describe *this* one.\n"), "{whole}");
+    // A prompt that changed since is not shown for the one that was asked.
+    place.write("mine.txt", "Something else.");
+    vlm::run(&place, &["card", "b"], 0);
+    let later = fs::read_to_string(place.path("b/README.md")).unwrap();
+    assert!(later.contains("has changed since the run") && !later.contains("Something else"), "{later}");
+}
+
+fn counted(tokens: u64) -> String {
+    let word = if tokens == 1 { "token" } else { "tokens" };
+    format!("{} {word}", cribble_outputs::report::count(tokens))
 }

@@ -64,6 +64,10 @@ fn say(settings: &Settings, args: &ExportArgs, out: &Path, export: &HfExport) {
         text::counted(export.files.len() as u64, "file", "files"),
         text::bytes(bytes)
     ));
+    if export.reused > 0 {
+        let parts = text::counted(export.reused, "file was", "files were");
+        settings.terminal.note(&format!("{parts} done before this command"));
+    }
     if !export.missing.is_empty() {
         let causes: Vec<String> =
             export.missing.iter().map(|(code, rows)| format!("{code} {}", text::count(*rows))).collect();

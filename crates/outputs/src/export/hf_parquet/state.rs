@@ -65,32 +65,33 @@ impl State {
         let folder = out.join(FOLDER);
         let mut state =
             Self { out: out.into(), folder, plan: plan.into(), done: Vec::new(), is_naming: false };
-        match fs::read(state.folder.join("plan.json")) {
-            Ok(text) => {
-                let found: Option<Plan> = serde_json::from_slice(&text).ok();
-                let Some(found) = found.filter(|found| found.plan == plan) else {
-                    return Err(Error::input(format!(
-                        "{} holds the beginning of another export (other run, pictures or size of files)",
-                        out.display()
-                    ))
-                    .with_hint("name a new folder, or delete this one"));
-                };
+        clean_leftovers(out)?;
+        let found = fs::read(state.folder.join("plan.json"));
+        match found.ok().map(|text| serde_json::from_slice::<Plan>(&text).ok()) {
+            Some(Some(found)) if found.plan == plan => {
                 state.is_naming = found.parts.is_some();
                 clean_leftovers(&state.folder)?;
                 state.read_markers(found.parts)?;
+                return Ok(state);
             }
-            Err(_) => {
-                // Only files of our own that were never whole may be there.
-                clean_leftovers(out)?;
-                let is_ours = |name: &str| name == FOLDER || name.starts_with(cribble_io::TEMP_PREFIX);
-                let names = fs::read_dir(out).into_iter().flatten().flatten();
-                if names.map(|entry| entry.file_name()).any(|name| !is_ours(&name.to_string_lossy())) {
-                    return Err(Error::input(format!("{} is not empty", out.display()))
-                        .with_hint("name a new folder: nothing is ever overwritten by an export"));
-                }
-                state.write_plan(None)?;
+            Some(_) if state.folder.join(marker(0)).exists() => {
+                return Err(Error::input(format!(
+                    "{} holds the beginning of another export (other run, pictures or size of files)",
+                    out.display()
+                ))
+                .with_hint("name a new folder, or delete this one"));
             }
+            // Nothing was done there yet: nothing is lost.
+            Some(_) => remove(&state.folder)?,
+            None => {}
         }
+        let is_ours = |name: &str| name == FOLDER || name.starts_with(cribble_io::TEMP_PREFIX);
+        let mut names = fs::read_dir(out).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        if names.any(|name| !is_ours(&name.to_string_lossy())) {
+            return Err(Error::input(format!("{} is not empty", out.display()))
+                .with_hint("name a new folder: nothing is ever overwritten by an export"));
+        }
+        state.write_plan(None)?;
         Ok(state)
     }
 
@@ -103,7 +104,7 @@ impl State {
     fn read_markers(&mut self, parts: Option<u64>) -> Result<()> {
         loop {
             let number = self.done.len() as u64;
-            let marker = fs::read(self.folder.join(format!("{number:05}.done")));
+            let marker = fs::read(self.folder.join(marker(number)));
             let Some(done) = marker.ok().and_then(|text| serde_json::from_slice::<Done>(&text).ok()) else {
                 break;
             };
@@ -140,7 +141,7 @@ impl State {
         if !missing.is_empty() {
             write_file(&self.errors(number), missing.as_bytes())?;
         }
-        write_marker(&self.folder.join(format!("{number:05}.done")), &json(&done)?)?;
+        write_marker(&self.folder.join(marker(number)), &json(&done)?)?;
         self.done.push(done);
         Ok(())
     }
@@ -213,6 +214,10 @@ fn remove(folder: &Path) -> Result<()> {
         }
     }
     fs::remove_dir_all(folder).map_err(fail)
+}
+
+fn marker(number: u64) -> String {
+    format!("{number:05}.done")
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>> {
