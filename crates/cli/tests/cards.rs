@@ -127,6 +127,8 @@ fn rows(folder: &Path) -> Vec<(String, Vec<u8>)> {
         let reader = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
         let metadata = reader.metadata().file_metadata().key_value_metadata().unwrap().clone();
         let features = metadata.iter().find(|one| one.key == "huggingface").unwrap().value.clone().unwrap();
+        // pyarrow looks for it in Arrow's own schema.
+        assert_eq!(TableReader::open(&path).unwrap().schema().metadata()["huggingface"], features);
         let features: Value = serde_json::from_str(&features).unwrap();
         assert_eq!(features["info"]["features"]["image"]["_type"], "Image");
         let table = TableReader::open(&path).unwrap();

@@ -1,11 +1,13 @@
 //! The columns of the table and the same in the words of Hugging Face's `datasets`: the metadata key `huggingface` of a parquet file says which
 //! column is an image. Without it the struct would be read as a struct.
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use cribble_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
+/// The key of the metadata.
+pub const KEY: &str = "huggingface";
 /// Name of the column with the pictures.
 pub const IMAGE: &str = "image";
 
@@ -31,7 +33,10 @@ pub fn schema(rows: &Schema) -> Result<SchemaRef> {
         }
         fields.push(Field::new(field.name(), plain(field.data_type()), true));
     }
-    Ok(Arc::new(Schema::new(fields)))
+    let schema = Schema::new(fields);
+    // Arrow keeps a schema of its own in a parquet file, and pyarrow takes the metadata of that one.
+    let metadata = HashMap::from([(KEY.to_owned(), metadata(&schema))]);
+    Ok(Arc::new(schema.with_metadata(metadata)))
 }
 
 /// The type in which a column is written.
@@ -69,7 +74,7 @@ fn word(kind: &DataType) -> Option<&'static str> {
     })
 }
 
-/// What stands under the key `huggingface`.
+/// What stands under [`KEY`].
 pub fn metadata(schema: &Schema) -> String {
     let features: Map<String, Value> = schema
         .fields()
@@ -107,6 +112,7 @@ mod tests {
         let schema = schema(&rows).unwrap();
         let features: Value = serde_json::from_str(&metadata(&schema)).unwrap();
         let features = &features["info"]["features"];
+        assert_eq!(schema.metadata()[KEY], metadata(&schema));
         assert_eq!(features["image"], json!({ "_type": "Image" }));
         assert_eq!(features["text"], json!({ "dtype": "string", "_type": "Value" }));
         assert_eq!(features["clip_score"]["dtype"], "float32");

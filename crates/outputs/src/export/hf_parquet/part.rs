@@ -37,7 +37,7 @@ impl Part {
             // Pages end between these: with more, a page would hold a whole group's pictures.
             .set_write_batch_size(16)
             .set_key_value_metadata(Some(vec![KeyValue::new(
-                "huggingface".into(),
+                features::KEY.into(),
                 features::metadata(&schema),
             )]));
         // Pictures are compressed already, all different, and in no order worth knowing.
