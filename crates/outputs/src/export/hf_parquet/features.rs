@@ -21,9 +21,10 @@ pub fn image_fields() -> Fields {
 /// # Errors
 /// A column of the rows has the name of one of the first two.
 pub fn schema(rows: &Schema) -> Result<SchemaRef> {
+    // Nullable although nothing is null: `datasets` believes a feature only where the field is the one that it would write itself.
     let mut fields = vec![
-        Field::new("uid", DataType::Utf8, false),
-        Field::new(IMAGE, DataType::Struct(image_fields()), false),
+        Field::new("uid", DataType::Utf8, true),
+        Field::new(IMAGE, DataType::Struct(image_fields()), true),
     ];
     for field in rows.fields() {
         if fields[..2].iter().any(|own| own.name() == field.name()) {
@@ -112,6 +113,10 @@ mod tests {
         let schema = schema(&rows).unwrap();
         let features: Value = serde_json::from_str(&metadata(&schema)).unwrap();
         let features = &features["info"]["features"];
+        assert!(
+            schema.fields().iter().all(|field| field.is_nullable()),
+            "datasets would ignore the features"
+        );
         assert_eq!(schema.metadata()[KEY], metadata(&schema));
         assert_eq!(features["image"], json!({ "_type": "Image" }));
         assert_eq!(features["text"], json!({ "dtype": "string", "_type": "Value" }));
