@@ -70,6 +70,7 @@ fn a_card_describes_the_files_of_a_run() {
     assert_eq!(value["card"]["samples"], written);
 
     let readme = fs::read_to_string(place.path("run/README.md")).unwrap();
+    assert!(readme.contains("load_dataset(\"me/pairs\", split=\"train\", streaming=True)"), "{readme}");
     assert!(readme.contains("license: mit\n") && readme.contains("path: \"shards/*.tar\""), "{readme}");
     assert!(
         readme.contains(&format!("The run kept {kept} samples; these files hold {written}.")),

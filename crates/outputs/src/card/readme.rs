@@ -95,11 +95,14 @@ fn body(facts: &Facts<'_>) -> String {
 
 fn usage(facts: &Facts<'_>) -> String {
     let Some(repo) = &facts.options.repo else { return String::new() };
-    if facts.published.glob(Kind::Table).or_else(|| facts.published.glob(Kind::Tar)).is_none() {
-        return String::new();
-    }
-    let code =
-        format!("from datasets import load_dataset\n\ndata = load_dataset(\"{repo}\", split=\"train\")");
+    // Of tars the columns of the json are guessed from the first samples; only a stream does not insist on them.
+    let how = match facts.published {
+        published if published.glob(Kind::Table).is_some() => "split=\"train\"",
+        published if published.glob(Kind::Tar).is_some() => "split=\"train\", streaming=True",
+        published if published.glob(Kind::Selection).is_some() => "split=\"all\"",
+        _ => return String::new(),
+    };
+    let code = format!("from datasets import load_dataset\n\ndata = load_dataset(\"{repo}\", {how})");
     format!("## Use\n\n{}\n", block("python", &code))
 }
 
