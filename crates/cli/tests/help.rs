@@ -4,7 +4,7 @@ mod common;
 
 use common::{Place, RECIPE, Ran};
 
-const COMMANDS: [&[&str]; 35] = [
+const COMMANDS: [&[&str]; 36] = [
     &[],
     &["run"],
     &["demo"],
@@ -29,6 +29,7 @@ const COMMANDS: [&[&str]; 35] = [
     &["subset", "convert"],
     &["reshard"],
     &["export"],
+    &["card"],
     &["qdrant"],
     &["qdrant", "push"],
     &["qdrant", "query"],

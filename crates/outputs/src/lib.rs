@@ -1,6 +1,7 @@
-//! What Cribble hands over: subset algebra, resharded tars, exports and reports. Nothing is computed again here: every figure comes from
+//! What Cribble hands over: subset algebra, resharded tars, exports, reports and cards. Nothing is computed again here: every figure comes from
 //! the run folder or from one `cribble_core::RunReport`.
 #![warn(missing_docs)]
+pub mod card;
 mod columns;
 pub mod export;
 pub mod report;

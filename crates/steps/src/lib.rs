@@ -23,6 +23,8 @@ mod sample_rows;
 mod training;
 mod values;
 
+pub use calls::prompt_text;
+
 use cribble_core::{Recipe, Result, StepOptions};
 use cribble_pipeline::Step;
 

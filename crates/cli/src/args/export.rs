@@ -14,6 +14,8 @@ pub enum ExportFormat {
     Parquet,
     /// The same rows as JSON objects, one a line
     Jsonl,
+    /// Kept samples with their pictures, as datasets.load_dataset opens them: train-00000-of-00007.parquet …
+    HfParquet,
 }
 
 /// `export`.
@@ -29,7 +31,7 @@ pub struct ExportArgs {
     #[arg(long, value_enum, required_unless_present = "site")]
     pub format: Option<ExportFormat>,
 
-    /// The folder (sorted-clusters; it must be missing or empty) or the file (it must be missing) to write
+    /// The folder (sorted-clusters, hf-parquet; it must be missing or empty) or the file (it must be missing) to write
     #[arg(long, short, value_name = "PATH", required_unless_present = "site")]
     pub out: Option<PathBuf>,
 
@@ -40,4 +42,16 @@ pub struct ExportArgs {
     /// Rows of dropped samples too; parquet and jsonl then say what dropped them and why
     #[arg(long)]
     pub all: bool,
+
+    /// hf-parquet: tars with the pictures, found by uid, instead of those that the run knows
+    #[arg(long, value_name = "TARS")]
+    pub images: Option<String>,
+
+    /// hf-parquet: a file ends once it has so many bytes: 500M, 1G
+    #[arg(long, value_name = "SIZE", default_value = "500MB", value_parser = super::super::settings::parse_bytes)]
+    pub shard_bytes: u64,
+
+    /// hf-parquet: kept samples without a picture are no failure; missing.csv lists them all the same
+    #[arg(long)]
+    pub allow_missing: bool,
 }

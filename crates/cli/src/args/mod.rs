@@ -1,6 +1,7 @@
 //! The command line as plain data: clap structs that parse and never act. Each turns into the option struct of a library; defaults are
 //! read from those structs, so that a flag and a recipe key cannot have two of them.
 mod caption;
+mod card;
 mod chat;
 mod demo;
 mod embed;
@@ -18,6 +19,7 @@ mod subset;
 mod verbs;
 
 pub use caption::{CaptionArgs, RewriteArgs};
+pub use card::CardArgs;
 pub use chat::ChatArgs;
 pub use demo::{DemoArgs, MOST_ROWS_WITH_IMAGES};
 pub use embed::EmbedArgs;
@@ -92,6 +94,8 @@ pub enum Command {
     Reshard(ReshardArgs),
     /// Write what a run holds in the form that another tool reads
     Export(ExportArgs),
+    /// Write the dataset card and Croissant metadata of what a run kept
+    Card(CardArgs),
     /// Put a run into a collection of the Qdrant vector database, and ask it there
     Qdrant(QdrantArgs),
     /// Print the funnel of a run and write its report again

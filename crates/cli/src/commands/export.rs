@@ -32,6 +32,13 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
         return Err(Error::usage("--format and --out say what to write and where")
             .with_hint("or name a folder for the report with --site"));
     };
+    if format == ExportFormat::HfParquet {
+        return super::export_hf::run(settings, args, out);
+    }
+    if args.images.is_some() || args.allow_missing {
+        return Err(Error::usage("--images and --allow-missing belong to --format hf-parquet")
+            .with_hint("the other formats hold no pictures"));
+    }
     export(settings, &Wanted { run: &args.run, format, out, all: args.all })
 }
 
@@ -148,6 +155,7 @@ fn write(
         ExportFormat::ClusterLabels => None,
         ExportFormat::Parquet => Some(RowFormat::Parquet),
         ExportFormat::Jsonl => Some(RowFormat::Jsonl),
+        ExportFormat::HfParquet => return Err(Error::bug("pictures are not written here")),
     };
     let export = match format {
         None => cluster_labels(run, dataset, out, args.all, progress, cancel)?,

@@ -1,11 +1,13 @@
 //! One function for each command. Each returns the exit code of a command that came to its end; what stops it is an error, whose kind has
 //! an exit code of its own.
+mod card;
 mod check;
 mod completions;
 mod decide;
 mod demo;
 mod doctor;
 mod export;
+mod export_hf;
 mod init;
 mod qdrant;
 mod qdrant_text;
@@ -46,6 +48,7 @@ pub fn run(settings: &Settings, command: Command) -> Result<u8> {
         Command::Subset(args) => subset::run(settings, &args.command),
         Command::Reshard(args) => reshard::run(settings, &args),
         Command::Export(args) => export::run(settings, &args),
+        Command::Card(args) => card::run(settings, &args),
         Command::Qdrant(args) => qdrant::run(settings, &args.command),
         Command::Report(args) => report::run(settings, &args),
         Command::Decide(args) => decide::run(settings, &args),
@@ -77,6 +80,7 @@ pub fn name(command: &Command) -> &'static str {
         Command::Subset(_) => "subset",
         Command::Reshard(_) => "reshard",
         Command::Export(_) => "export",
+        Command::Card(_) => "card",
         Command::Qdrant(_) => "qdrant",
         Command::Report(_) => "report",
         Command::Decide(_) => "decide",

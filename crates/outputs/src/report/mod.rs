@@ -9,7 +9,7 @@ mod chart;
 mod cluster;
 mod dedup;
 mod embed;
-mod format;
+pub(crate) mod format;
 mod funnel;
 mod funnel_text;
 mod gallery;

@@ -20,7 +20,7 @@ use cribble_pipeline::StepContext;
 
 pub use missing::{MissingList, fail_on_missing};
 pub use picture::picture;
-pub use prompt::Prompt;
+pub use prompt::{Prompt, prompt_text};
 pub use usage::{add_usage, usage_note};
 
 /// The client of a step, opened by the first task that needs it.

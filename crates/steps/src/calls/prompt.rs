@@ -36,7 +36,7 @@ impl Prompt {
     /// aliases, the first `needed` of which at least one must be there.
     pub fn load(name: &str, places: &[&[&str]], needed: usize) -> Result<Self> {
         let (name, text) = match SHIPPED.iter().find(|(shipped, _)| *shipped == name) {
-            Some((name, text)) => (format!("{name}-1"), (*text).to_owned()),
+            Some((name, text)) => (named(name), (*text).to_owned()),
             None => {
                 let text = std::fs::read_to_string(name).map_err(|error| {
                     let known = SHIPPED.map(|(name, _)| name);
@@ -47,8 +47,7 @@ impl Prompt {
                     };
                     Error::usage(format!("prompt = \"{name}\": {error}")).with_hint(hint)
                 })?;
-                let version: String = blake3::hash(text.as_bytes()).to_hex().chars().take(8).collect();
-                (format!("{name} ({version})"), text)
+                (versioned(name, &text), text)
             }
         };
         let bad = |error: Error| error.context(format!("prompt {name}"));
@@ -92,6 +91,28 @@ impl Prompt {
         };
         (self.system.as_deref().map(fill), fill(&self.user))
     }
+}
+
+/// The text of a prompt by the name that a report has for it ([`Prompt::name`]): one of the program's, or a file that is still the same. `None` where it
+/// cannot be had any more.
+pub fn prompt_text(name: &str) -> Option<String> {
+    if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| named(shipped) == name) {
+        return Some((*text).to_owned());
+    }
+    let (path, _) = name.rsplit_once(" (")?;
+    let text = std::fs::read_to_string(path).ok()?;
+    (versioned(path, &text) == name).then_some(text)
+}
+
+/// A prompt of the program, with its version.
+fn named(shipped: &str) -> String {
+    format!("{shipped}-1")
+}
+
+/// A file, with the beginning of its hash.
+fn versioned(path: &str, text: &str) -> String {
+    let version: String = blake3::hash(text.as_bytes()).to_hex().chars().take(8).collect();
+    format!("{path} ({version})")
 }
 
 /// Cuts a text at its places. The rules are those of Python's `str.format`, so that prompts of the luvdatacomp flow can be used as they are.
