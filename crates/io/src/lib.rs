@@ -13,6 +13,7 @@ pub mod pattern;
 pub mod pickle;
 pub mod sorted_clusters;
 pub mod source;
+mod staged;
 pub mod storage;
 pub mod subset;
 pub mod tables;
@@ -27,6 +28,7 @@ pub use commit::{
 };
 pub use error::{IoError, Result};
 pub use source::{ArrayInfo, Dataset, Layout, LayoutKind, OpenOptions, ShardInfo};
+pub use staged::StagedFolder;
 pub use storage::{Location, ReadAt, SourceFile, Storage};
 pub use tables::{Batches, RowChoice, TableReader, TableWriter, uid_array, verdict_fields};
 pub use text::{CAPTION_NAMES, csv_field, is_text};

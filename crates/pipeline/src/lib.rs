@@ -4,6 +4,7 @@
 mod columns;
 mod context;
 mod decisions;
+mod embeddings;
 mod errors;
 mod executor;
 mod facts;
@@ -24,6 +25,7 @@ mod view;
 pub use columns::ColumnReader;
 pub use context::{Embedding, StepContext, StepRef, UidCache};
 pub use decisions::{DECISIONS_FILE, Decided, Decision, Decisions};
+pub use embeddings::Half;
 pub use errors::ErrorRow;
 pub use executor::{Executor, Limits};
 pub use facts::{Provides, StepFacts, step_facts};

@@ -14,6 +14,20 @@ pub enum ExportFormat {
     Parquet,
     /// The same rows as JSON objects, one a line
     Jsonl,
+    /// What clip-retrieval and autofaiss read, as a folder: img_emb/img_emb_0.npy …, text_emb/…, metadata/metadata_0.parquet …
+    ClipRetrieval,
+}
+
+impl ExportFormat {
+    /// Whether it is a folder of files.
+    pub fn is_folder(self) -> bool {
+        matches!(self, Self::SortedClusters | Self::ClipRetrieval)
+    }
+
+    /// Whether the vectors of an embedding go into it.
+    pub fn has_vectors(self) -> bool {
+        matches!(self, Self::ClipRetrieval)
+    }
 }
 
 /// `export`.
@@ -29,15 +43,19 @@ pub struct ExportArgs {
     #[arg(long, value_enum, required_unless_present = "site")]
     pub format: Option<ExportFormat>,
 
-    /// The folder (sorted-clusters; it must be missing or empty) or the file (it must be missing) to write
+    /// The folder (sorted-clusters, clip-retrieval; it must be missing or empty) or the file (it must be missing) to write
     #[arg(long, short, value_name = "PATH", required_unless_present = "site")]
     pub out: Option<PathBuf>,
 
     /// Write the report as a folder for any web server, with full-size pictures beside it (the folder must be missing or empty)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out", "all"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out", "all", "embedding"])]
     pub site: Option<PathBuf>,
 
     /// Rows of dropped samples too; parquet and jsonl then say what dropped them and why
     #[arg(long)]
     pub all: bool,
+
+    /// Embedding that clip-retrieval gets, with its other half (captions of images) where the run has it [default: the run's images]
+    #[arg(long, value_name = "NAME")]
+    pub embedding: Option<String>,
 }

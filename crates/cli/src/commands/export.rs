@@ -7,6 +7,7 @@ use cribble_outputs::export::{RowFormat, cluster_labels, rows, sorted_clusters};
 use cribble_pipeline::RunFolder;
 use serde_json::{Value, json};
 
+use super::export_vectors;
 use crate::{
     args::{ExportArgs, ExportFormat},
     gallery, interrupt, session,
@@ -16,11 +17,12 @@ use crate::{
 };
 
 /// What is to be written, where no page is.
-struct Wanted<'a> {
-    run: &'a Path,
-    format: ExportFormat,
-    out: &'a Path,
-    all: bool,
+pub(super) struct Wanted<'a> {
+    pub run: &'a Path,
+    pub format: ExportFormat,
+    pub out: &'a Path,
+    pub all: bool,
+    pub embedding: Option<&'a str>,
 }
 
 /// Writes the export.
@@ -32,7 +34,8 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
         return Err(Error::usage("--format and --out say what to write and where")
             .with_hint("or name a folder for the report with --site"));
     };
-    export(settings, &Wanted { run: &args.run, format, out, all: args.all })
+    let embedding = args.embedding.as_deref();
+    export(settings, &Wanted { run: &args.run, format, out, all: args.all, embedding })
 }
 
 /// The report as a folder.
@@ -72,11 +75,15 @@ fn page(settings: &Settings, run: &Path, site: &Path) -> Result<u8> {
 fn export(settings: &Settings, args: &Wanted<'_>) -> Result<u8> {
     let run = RunFolder::open(args.run)?;
     let recipe = run.recipe()?;
+    if args.embedding.is_some() && !args.format.has_vectors() {
+        return Err(Error::usage("--embedding means nothing for this format")
+            .with_hint("it says whose vectors clip-retrieval gets"));
+    }
     if args.all && args.format == ExportFormat::SortedClusters {
         return Err(Error::usage("--all means nothing for sorted-clusters")
             .with_hint("its files have every row that is in a cluster"));
     }
-    refuse_to_overwrite(args.out, args.format == ExportFormat::SortedClusters)?;
+    refuse_to_overwrite(args.out, args.format.is_folder())?;
     let dataset = session::open_input(settings, &recipe.input)?;
     if settings.dry_run {
         let what = if args.format == ExportFormat::SortedClusters { "the clusters" } else { "rows" };
@@ -148,6 +155,7 @@ fn write(
         ExportFormat::ClusterLabels => None,
         ExportFormat::Parquet => Some(RowFormat::Parquet),
         ExportFormat::Jsonl => Some(RowFormat::Jsonl),
+        ExportFormat::ClipRetrieval => return export_vectors::clip(settings, args),
     };
     let export = match format {
         None => cluster_labels(run, dataset, out, args.all, progress, cancel)?,

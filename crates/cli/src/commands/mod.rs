@@ -6,6 +6,7 @@ mod decide;
 mod demo;
 mod doctor;
 mod export;
+mod export_vectors;
 mod init;
 mod qdrant;
 mod qdrant_text;

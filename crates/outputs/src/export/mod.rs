@@ -1,8 +1,10 @@
 //! Exports of a run for other people's tools: its rows as one table, the cluster list of luvdatacomp, and the sorted cluster folder of SemDeDup.
+mod clip_retrieval;
 mod cluster_labels;
 mod rows;
 mod sorted_clusters;
 
+pub use clip_retrieval::{ClipArray, ClipExport, clip_retrieval};
 pub use cluster_labels::cluster_labels;
 pub use rows::{RowFormat, rows};
 pub use sorted_clusters::{ClusterExport, sorted_clusters};
