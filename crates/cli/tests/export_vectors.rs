@@ -56,7 +56,7 @@ fn clip_retrieval_has_the_kept_rows_with_their_vectors() {
     let place = with_run();
     let value = place.json(&["export", "run", "--format", "clip-retrieval", "--out", "clip"], 0);
     let (pool, clip) = (open(&place, "pool/metadata"), open(&place, "clip"));
-    assert_eq!(clip.layout().kind.name(), "clip-retrieval");
+    assert_eq!(clip.layout().kind.name(), "clip-retrieval folder");
     let kept = uids(&clip);
     assert_eq!(value["export"]["rows"].as_u64().unwrap(), kept.len() as u64);
     // The run's order, and nothing but what the run keeps.
@@ -129,7 +129,7 @@ fn clip_retrieval_writes_all_rows_and_refuses_what_it_cannot_do() {
     export(&["--out", "x", "--embedding", "l14_imgs"], 2).error("no embedding 'l14_imgs'", "l14_img");
     place
         .run(&["export", "run", "--format", "jsonl", "--out", "x", "--embedding", "l14_img"], 2)
-        .error("--embedding", "clip-retrieval");
+        .error("--embedding", "clip-retrieval folder");
     assert!(!place.path("x").exists());
     let hidden = std::fs::read_dir(place.dir.path()).unwrap().flatten();
     assert_eq!(hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count(), 0);
