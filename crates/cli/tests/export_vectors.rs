@@ -4,7 +4,10 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    datatypes::{Float32Type, Int32Type, Int64Type},
+};
 use common::{Place, assert_same, recipe_with_shards};
 use cribble_core::Uid;
 use cribble_io::{Dataset, OpenOptions};
@@ -133,4 +136,128 @@ fn clip_retrieval_writes_all_rows_and_refuses_what_it_cannot_do() {
     assert!(!place.path("x").exists());
     let hidden = std::fs::read_dir(place.dir.path()).unwrap().flatten();
     assert_eq!(hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count(), 0);
+}
+
+/// A column of a table, whole.
+fn cells(place: &Place, file: &str, name: &str) -> ArrayRef {
+    cribble_pipeline::read_column(&place.path(file), name).unwrap()
+}
+
+#[test]
+fn the_map_has_a_place_for_each_kept_sample_and_its_exact_neighbors() {
+    let place = with_run();
+    let value = place.json(&["export", "run", "--format", "embedding-atlas", "--out", "map"], 0);
+    let pool = open(&place, "pool/metadata");
+    let given = vectors(&pool, "l14_img");
+    let ids = cells(&place, "map/map.parquet", "uid");
+    let rows: Vec<Uid> = ids.as_string::<i32>().iter().map(|uid| uid.unwrap().parse().unwrap()).collect();
+    let selected = place.json(&["subset", "info", "run/subset.npy"], 0)["count"].as_u64().unwrap();
+    assert_eq!(rows.len() as u64, selected);
+    assert_eq!(
+        value["export"]["rows"].as_u64().unwrap() + value["export"]["without"].as_u64().unwrap(),
+        selected
+    );
+
+    // Neighbours are positions in the file, the nearest first, by 1 - cosine: as plain arithmetic finds them.
+    let unit: Vec<Vec<f64>> = rows
+        .iter()
+        .map(|uid| {
+            let row: Vec<f64> = given[uid].iter().map(|value| f64::from(*value)).collect();
+            let length = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+            row.into_iter().map(|value| value / length).collect()
+        })
+        .collect();
+    let distance = |a: usize, b: usize| 1.0 - unit[a].iter().zip(&unit[b]).map(|(a, b)| a * b).sum::<f64>();
+    let column = cells(&place, "map/map.parquet", "neighbors");
+    let (ids, distances) = (column.as_struct().column(0), column.as_struct().column(1));
+    for row in 0..rows.len() {
+        let ids = ids.as_list::<i32>().value(row);
+        let found = distances.as_list::<i32>().value(row);
+        let mut truth: Vec<f64> =
+            (0..rows.len()).filter(|other| *other != row).map(|other| distance(row, other)).collect();
+        truth.sort_by(f64::total_cmp);
+        assert_eq!(ids.len(), truth.len().min(15));
+        for (at, id) in ids.as_primitive::<Int64Type>().values().iter().enumerate() {
+            let found = f64::from(found.as_primitive::<Float32Type>().value(at));
+            assert!((found - truth[at]).abs() < 1e-5 && (found - distance(row, *id as usize)).abs() < 1e-5);
+            assert!(*id as usize != row);
+        }
+    }
+
+    // Rows of a cluster lie together, its label among them.
+    let axis = |file: &str, name: &str| -> Vec<f32> {
+        cells(&place, file, name).as_primitive::<Float32Type>().values().to_vec()
+    };
+    let (x, y) = (axis("map/map.parquet", "x"), axis("map/map.parquet", "y"));
+    assert!(x.iter().chain(&y).all(|value| value.is_finite()));
+    let clusters = cells(&place, "map/map.parquet", "cluster");
+    let clusters = clusters.as_primitive::<Int32Type>().values();
+    let (label_x, label_y) = (axis("map/labels.parquet", "x"), axis("map/labels.parquet", "y"));
+    let labelled = cells(&place, "map/labels.parquet", "cluster");
+    let labelled = labelled.as_primitive::<Int32Type>().values();
+    assert_eq!(value["export"]["labels"].as_u64().unwrap(), labelled.len() as u64);
+    for row in 0..rows.len() {
+        let apart = |at: &usize| (x[row] - label_x[*at]).hypot(y[row] - label_y[*at]);
+        let nearest = (0..labelled.len()).min_by(|a, b| apart(a).total_cmp(&apart(b))).unwrap();
+        assert_eq!(labelled[nearest], clusters[row]);
+    }
+    let titles = cells(&place, "map/map.parquet", "title");
+    assert_eq!(titles.null_count(), 0);
+
+    place.run(
+        &[
+            "export",
+            "run",
+            "--format",
+            "embedding-atlas",
+            "--out",
+            "same",
+            "--threads",
+            "1",
+            "--memory",
+            "64M",
+        ],
+        0,
+    );
+    assert_same(&place.path("map"), &place.path("same"));
+}
+
+#[test]
+fn the_map_of_all_says_who_was_dropped_and_why_there_may_be_none() {
+    let place = with_run();
+    place.run(&["export", "run", "--format", "embedding-atlas", "--out", "map", "--all"], 0);
+    let kept = cells(&place, "map/map.parquet", "kept");
+    assert_eq!(kept.len() as u64, open(&place, "pool/metadata").rows());
+    let reasons = cells(&place, "map/map.parquet", "reason");
+    assert!(
+        kept.as_boolean()
+            .iter()
+            .zip(reasons.as_string::<i32>().iter())
+            .all(|(kept, reason)| { kept == Some(reason.is_none()) })
+    );
+    let other = ["export", "run", "--format", "embedding-atlas", "--out", "x", "--embedding", "l14_txt"];
+    place.run(&other, 2).error("no complete cluster step of 'l14_txt'", "kind = \"cluster\"");
+    assert!(!place.path("x").exists());
+}
+
+/// Where `CRIBBLE_EMBEDDING_ATLAS` names the program (`pip install embedding-atlas`), it reads what we wrote and makes its page of it.
+#[test]
+fn embedding_atlas_reads_the_map() {
+    let Ok(program) = std::env::var("CRIBBLE_EMBEDDING_ATLAS") else { return };
+    let place = with_run();
+    place.run(&["export", "run", "--format", "embedding-atlas", "--out", "map"], 0);
+    let words =
+        "map/map.parquet --x x --y y --text text --neighbors neighbors --degree --labels map/labels.parquet";
+    let ran = std::process::Command::new(program)
+        .current_dir(place.dir.path())
+        .args(words.split(' ').chain(["--export-application", "page"]))
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let metadata = std::fs::read_to_string(place.path("page/data/metadata.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let labels = value["props"]["embeddingViewLabels"].as_array().unwrap();
+    assert!(
+        !labels.is_empty() && labels.iter().all(|label| label["x"].is_number() && label["text"].is_string())
+    );
 }

@@ -16,17 +16,19 @@ pub enum ExportFormat {
     Jsonl,
     /// What clip-retrieval and autofaiss read, as a folder: img_emb/img_emb_0.npy …, text_emb/…, metadata/metadata_0.parquet …
     ClipRetrieval,
+    /// A map for embedding-atlas, as a folder: map.parquet (a place for each sample, nearest samples, columns of the run), labels.parquet
+    EmbeddingAtlas,
 }
 
 impl ExportFormat {
     /// Whether it is a folder of files.
     pub fn is_folder(self) -> bool {
-        matches!(self, Self::SortedClusters | Self::ClipRetrieval)
+        matches!(self, Self::SortedClusters | Self::ClipRetrieval | Self::EmbeddingAtlas)
     }
 
-    /// Whether the vectors of an embedding go into it.
+    /// Whether it is made of the vectors of an embedding.
     pub fn has_vectors(self) -> bool {
-        matches!(self, Self::ClipRetrieval)
+        matches!(self, Self::ClipRetrieval | Self::EmbeddingAtlas)
     }
 }
 
@@ -43,7 +45,7 @@ pub struct ExportArgs {
     #[arg(long, value_enum, required_unless_present = "site")]
     pub format: Option<ExportFormat>,
 
-    /// The folder (sorted-clusters, clip-retrieval; it must be missing or empty) or the file (it must be missing) to write
+    /// The folder (sorted-clusters, clip-retrieval, embedding-atlas; it must be missing or empty) or the file (it must be missing) to write
     #[arg(long, short, value_name = "PATH", required_unless_present = "site")]
     pub out: Option<PathBuf>,
 
@@ -55,7 +57,8 @@ pub struct ExportArgs {
     #[arg(long)]
     pub all: bool,
 
-    /// Embedding that clip-retrieval gets, with its other half (captions of images) where the run has it [default: the run's images]
+    /// Embedding that clip-retrieval gets, with its other half where the run has it, or whose clusters the map shows [default: the run's images; of a map the
+    /// last cluster step]
     #[arg(long, value_name = "NAME")]
     pub embedding: Option<String>,
 }

@@ -77,7 +77,7 @@ fn export(settings: &Settings, args: &Wanted<'_>) -> Result<u8> {
     let recipe = run.recipe()?;
     if args.embedding.is_some() && !args.format.has_vectors() {
         return Err(Error::usage("--embedding means nothing for this format")
-            .with_hint("it says whose vectors clip-retrieval gets"));
+            .with_hint("it says whose vectors clip-retrieval and embedding-atlas get"));
     }
     if args.all && args.format == ExportFormat::SortedClusters {
         return Err(Error::usage("--all means nothing for sorted-clusters")
@@ -155,6 +155,7 @@ fn write(
         ExportFormat::ClusterLabels => None,
         ExportFormat::Parquet => Some(RowFormat::Parquet),
         ExportFormat::Jsonl => Some(RowFormat::Jsonl),
+        ExportFormat::EmbeddingAtlas => return export_vectors::atlas(settings, args),
         ExportFormat::ClipRetrieval => return export_vectors::clip(settings, args),
     };
     let export = match format {

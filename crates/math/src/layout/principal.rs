@@ -60,7 +60,7 @@ fn unit(vector: &mut [f64], without: Option<&[f64]>) -> bool {
         vector.iter_mut().zip(other).for_each(|(value, other)| *value -= shared * other);
     }
     let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
-    if !(length > 1e-12) {
+    if length.is_nan() || length <= 1e-12 {
         return false;
     }
     vector.iter_mut().for_each(|value| *value /= length);

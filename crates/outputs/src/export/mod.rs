@@ -1,9 +1,11 @@
 //! Exports of a run for other people's tools: its rows as one table, the cluster list of luvdatacomp, and the sorted cluster folder of SemDeDup.
+mod atlas;
 mod clip_retrieval;
 mod cluster_labels;
 mod rows;
 mod sorted_clusters;
 
+pub use atlas::{AtlasExport, embedding_atlas};
 pub use clip_retrieval::{ClipArray, ClipExport, clip_retrieval};
 pub use cluster_labels::cluster_labels;
 pub use rows::{RowFormat, rows};
