@@ -132,7 +132,7 @@ fn clip_retrieval_writes_all_rows_and_refuses_what_it_cannot_do() {
     export(&["--out", "x", "--embedding", "l14_imgs"], 2).error("no embedding 'l14_imgs'", "l14_img");
     place
         .run(&["export", "run", "--format", "jsonl", "--out", "x", "--embedding", "l14_img"], 2)
-        .error("--embedding", "clip-retrieval folder");
+        .error("--embedding", "clip-retrieval");
     assert!(!place.path("x").exists());
     let hidden = std::fs::read_dir(place.dir.path()).unwrap().flatten();
     assert_eq!(hidden.filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).count(), 0);

@@ -9,6 +9,7 @@ mod error;
 mod fixtures;
 pub mod npy;
 pub mod npz;
+mod npz_writer;
 pub mod pattern;
 pub mod pickle;
 pub mod sorted_clusters;
@@ -27,6 +28,7 @@ pub use commit::{
     write_marker,
 };
 pub use error::{IoError, Result};
+pub use npz_writer::write_npz;
 pub use source::{ArrayInfo, Dataset, Layout, LayoutKind, OpenOptions, ShardInfo};
 pub use staged::StagedFolder;
 pub use storage::{Location, ReadAt, SourceFile, Storage};

@@ -33,7 +33,7 @@ pub use machine::{available_memory, peak_memory, resident_memory};
 pub use manifest::{FORMAT_VERSION, Manifest, ManifestInput, ManifestStep, StepState};
 pub use place::Place;
 pub use plan::{Plan, PlannedStep};
-pub use run::{Found, RunFolder};
+pub use run::{Found, OWN_INPUT, RunFolder};
 pub use scatter::{GlobalRow, ScatterReader, ScatterWriter};
 pub use selection::{DECISION, Selection, read_selection, read_selection_at, write_selection};
 pub use step::{Parallel, PhaseSpec, Step, TaskOutput, Unit, UnitKind};

@@ -1,18 +1,24 @@
 //! The samples on a server.
+use std::collections::HashMap;
+
 use arrow::datatypes::SchemaRef;
 use cribble_core::{Error, Result, Uid};
 use qdrant_client::qdrant::{
-    DenseVector, Filter, PointId, Query, QueryPoints, ScrollPoints, SearchParams, VectorInput,
-    query::Variant, vector_input,
+    DenseVector, Filter, GetPoints, PointId, Query, QueryPoints, ScrollPoints, SearchParams, VectorInput,
+    VectorsOutput, VectorsSelector, WithVectorsSelector, query::Variant, vector_input, vector_output,
+    vectors_output::VectorsOptions, with_vectors_selector::SelectorOptions,
 };
 use tonic::Code;
 
 use crate::{
-    Hit, Near, Payloads, Server, Store,
+    Hit, Near, Payloads, Pulled, Server, Store, VectorSpace,
     filter::{filter, of_run},
     pages::{all_fields, no_fields, no_vectors},
     point::{payload_json, point_id, uid_of},
 };
+
+/// Points fetched with their vectors in one call: a few MiB.
+const FETCHED: usize = 256;
 
 /// The points of one run in a collection.
 pub struct ServerStore<'a> {
@@ -179,4 +185,47 @@ impl Store for ServerStore<'_> {
     fn uids(&self, condition: Option<&str>, visit: &mut dyn FnMut(Uid) -> Result<()>) -> Result<()> {
         self.walk(&self.filter(condition)?, &mut |page| page.into_iter().try_for_each(&mut *visit))
     }
+    fn fetch(&self, uids: &[Uid], vectors: &[VectorSpace]) -> Result<Vec<Pulled>> {
+        let names = self.names();
+        let mut points = Vec::new();
+        for uids in uids.chunks(FETCHED) {
+            let wanted = vectors.iter().map(|space| space.name.clone()).collect();
+            let wanted = SelectorOptions::Include(VectorsSelector { names: wanted });
+            let asked = GetPoints {
+                collection_name: self.collection.clone(),
+                ids: uids.iter().map(|uid| point_id(*uid)).collect(),
+                with_payload: Some(all_fields(true)),
+                with_vectors: Some(WithVectorsSelector { selector_options: Some(wanted) }),
+                ..GetPoints::default()
+            };
+            let client = &self.server.client;
+            let answer = self.server.run(async {
+                client.get(asked).await.map_err(|fault| client.error("fetching points", &fault))
+            })?;
+            for mut point in answer.result {
+                let Some(uid) = uid_of(point.id.as_ref()) else { continue };
+                let mut there = dense(point.vectors.take());
+                let payload = payload_json(&point.payload, &names);
+                // A vector of another size is none of ours: the collection was made by somebody else.
+                let own = |space: &VectorSpace| {
+                    there.remove(&space.name).filter(|values| values.len() == space.dim)
+                };
+                points.push(Pulled { uid, payload, vectors: vectors.iter().map(own).collect() });
+            }
+        }
+        points.sort_by_key(|point| point.uid);
+        Ok(points)
+    }
+}
+
+/// The dense vectors of a point, by name.
+fn dense(vectors: Option<VectorsOutput>) -> HashMap<String, Vec<f32>> {
+    let Some(VectorsOptions::Vectors(named)) = vectors.and_then(|vectors| vectors.vectors_options) else {
+        return HashMap::new();
+    };
+    let dense = named.vectors.into_iter().filter_map(|(name, output)| match output.vector? {
+        vector_output::Vector::Dense(dense) => Some((name, dense.data)),
+        _ => None,
+    });
+    dense.collect()
 }

@@ -109,7 +109,7 @@ fn export(settings: &Settings, args: &Wanted<'_>) -> Result<u8> {
 }
 
 /// Nothing is ever overwritten by an export.
-fn refuse_to_overwrite(out: &Path, is_folder: bool) -> Result<()> {
+pub(super) fn refuse_to_overwrite(out: &Path, is_folder: bool) -> Result<()> {
     let problem = if is_folder {
         let is_occupied = match std::fs::read_dir(out) {
             Ok(mut entries) => entries.next().is_some(),

@@ -9,6 +9,7 @@ mod export;
 mod export_vectors;
 mod init;
 mod qdrant;
+mod qdrant_pull;
 mod qdrant_text;
 mod report;
 mod reshard;
