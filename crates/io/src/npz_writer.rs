@@ -46,8 +46,8 @@ mod tests {
         let values: Vec<f16> = (0..12u8).map(|value| f16::from_f32(f32::from(value) / 7.0)).collect();
         write_npz(&path, &[("a_img", 4, &values), ("none", 3, &[])]).unwrap();
         let npz = Npz::open(SourceFile::open_local(&path).unwrap()).unwrap();
-        let mut array = npz.array("a_img").unwrap();
-        assert_eq!((array.rows(), array.dim(), npz.array("none").unwrap().rows()), (3, 4, 0));
+        let mut array = npz.open_array("a_img").unwrap();
+        assert_eq!((array.rows(), array.dim(), npz.open_array("none").unwrap().rows()), (3, 4, 0));
         let mut found = vec![0.0; 12];
         array.read_f32(0, &mut found).unwrap();
         assert!(found.iter().zip(&values).all(|(found, value)| *found == value.to_f32()));

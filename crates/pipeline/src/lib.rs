@@ -38,4 +38,4 @@ pub use scatter::{GlobalRow, ScatterReader, ScatterWriter};
 pub use selection::{DECISION, Selection, read_selection, read_selection_at, write_selection};
 pub use step::{Parallel, PhaseSpec, Step, TaskOutput, Unit, UnitKind};
 pub use table::{TableReader, TableSchema, Verdicts, read_column, write_columns, write_table};
-pub use view::{RunEmbedding, RunView};
+pub use view::{EMBEDDED_ANEW, RunEmbedding, RunView, check_tables, not_whole};

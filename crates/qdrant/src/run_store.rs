@@ -203,6 +203,10 @@ impl Store for RunStore<'_> {
         }
         Ok(())
     }
+    fn has_vector(&self, _: &str) -> bool {
+        true
+    }
+
     fn fetch(&self, uids: &[Uid], vectors: &[VectorSpace]) -> Result<Vec<Pulled>> {
         let mut found = BTreeMap::new();
         for shard in 0..self.dataset.shards().len() as u32 {

@@ -5,7 +5,7 @@ use arrow::datatypes::SchemaRef;
 use cribble_core::{Error, Result, Uid};
 use qdrant_client::qdrant::{
     DenseVector, Filter, GetPoints, PointId, Query, QueryPoints, ScrollPoints, SearchParams, VectorInput,
-    VectorsOutput, VectorsSelector, WithVectorsSelector, query::Variant, vector_input, vector_output,
+    VectorsOutput, WithVectorsSelector, query::Variant, vector_input, vector_output,
     vectors_output::VectorsOptions, with_vectors_selector::SelectorOptions,
 };
 use tonic::Code;
@@ -17,7 +17,7 @@ use crate::{
     point::{payload_json, point_id, uid_of},
 };
 
-/// Points fetched with their vectors in one call: a few MiB.
+/// Points fetched with their vectors in one call: some 5 MiB with five vectors of 1,024 numbers.
 const FETCHED: usize = 256;
 
 /// The points of one run in a collection.
@@ -29,6 +29,8 @@ pub struct ServerStore<'a> {
     schema: SchemaRef,
     /// Compare with every vector instead of asking the index.
     exact: bool,
+    /// The vectors that the collection has.
+    known: Vec<String>,
 }
 
 impl<'a> ServerStore<'a> {
@@ -44,7 +46,7 @@ impl<'a> ServerStore<'a> {
         payloads: &Payloads<'_>,
         exact: bool,
     ) -> Result<Self> {
-        server.run(async {
+        let known = server.run(async {
             let client = &server.client;
             if !client.has_collection(collection).await? {
                 return Err(Error::input(format!("{} has no collection '{collection}'", client.url)).with_hint(
@@ -53,7 +55,7 @@ impl<'a> ServerStore<'a> {
             }
             let known = client.vectors(collection).await?;
             if known.contains_key(vector) {
-                return Ok(());
+                return Ok(known.into_keys().collect());
             }
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
             Err(Error::input(format!("the collection '{collection}' has no vector '{vector}'"))
@@ -66,6 +68,7 @@ impl<'a> ServerStore<'a> {
             vector: vector.into(),
             schema: payloads.schema().clone(),
             exact,
+            known,
         })
     }
 
@@ -185,12 +188,16 @@ impl Store for ServerStore<'_> {
     fn uids(&self, condition: Option<&str>, visit: &mut dyn FnMut(Uid) -> Result<()>) -> Result<()> {
         self.walk(&self.filter(condition)?, &mut |page| page.into_iter().try_for_each(&mut *visit))
     }
+    fn has_vector(&self, name: &str) -> bool {
+        self.known.iter().any(|known| known == name)
+    }
+
     fn fetch(&self, uids: &[Uid], vectors: &[VectorSpace]) -> Result<Vec<Pulled>> {
         let names = self.names();
         let mut points = Vec::new();
         for uids in uids.chunks(FETCHED) {
-            let wanted = vectors.iter().map(|space| space.name.clone()).collect();
-            let wanted = SelectorOptions::Include(VectorsSelector { names: wanted });
+            // By name it is an error where the collection lacks one.
+            let wanted = SelectorOptions::Enable(true);
             let asked = GetPoints {
                 collection_name: self.collection.clone(),
                 ids: uids.iter().map(|uid| point_id(*uid)).collect(),
@@ -223,7 +230,7 @@ fn dense(vectors: Option<VectorsOutput>) -> HashMap<String, Vec<f32>> {
     let Some(VectorsOptions::Vectors(named)) = vectors.and_then(|vectors| vectors.vectors_options) else {
         return HashMap::new();
     };
-    let dense = named.vectors.into_iter().filter_map(|(name, output)| match output.vector? {
+    let dense = named.vectors.into_iter().filter_map(|(name, output)| match output.into_vector() {
         vector_output::Vector::Dense(dense) => Some((name, dense.data)),
         _ => None,
     });

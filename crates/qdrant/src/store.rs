@@ -46,6 +46,9 @@ pub trait Store {
     /// As [`Store::matching`]; what `visit` returns.
     fn uids(&self, condition: Option<&str>, visit: &mut dyn FnMut(Uid) -> Result<()>) -> Result<()>;
 
+    /// Whether samples have vectors of this name here.
+    fn has_vector(&self, name: &str) -> bool;
+
     /// Some samples with their vectors, in the order of `uids`, which ascend and are all different. Samples that are not there are left out.
     ///
     /// # Errors

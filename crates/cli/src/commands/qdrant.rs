@@ -1,7 +1,7 @@
 //! `qdrant`: a run in a collection, and questions to it. With an address the server answers, without one the run folder does.
 use std::{path::Path, time::Duration};
 
-use cribble_core::{Error, Recipe, Result};
+use cribble_core::{Recipe, Result};
 use cribble_io::source::{Dataset, OpenOptions};
 use cribble_pipeline::{Place, RunFolder};
 use cribble_qdrant::{

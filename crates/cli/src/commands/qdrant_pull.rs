@@ -112,7 +112,8 @@ fn pull_run(
 ) -> Result<u8> {
     let similarities = collect(args, store, near, &mut uids)?;
     let payloads = subject.payloads()?;
-    let spaces = VectorSpace::all(&subject.folder, &subject.dataset)?;
+    let mut spaces = VectorSpace::all(&subject.folder, &subject.dataset)?;
+    spaces.retain(|space| store.has_vector(&space.name));
     let pull =
         Pull { store, schema: payloads.schema(), spaces: &spaces, similarities: similarities.as_ref() };
     let input = out.join(OWN_INPUT);
