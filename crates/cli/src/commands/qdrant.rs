@@ -107,9 +107,10 @@ fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
         take_over: args.take_over,
         remove_gone: args.remove_gone,
     };
+    // What is wrong with the run is said before anybody is called.
+    let spaces = VectorSpace::chosen(&subject.folder, &subject.dataset, &options.vectors)?;
+    let payloads = Payloads::open(&subject.folder, &subject.dataset, &options.name, &options.columns)?;
     if settings.dry_run {
-        let spaces = VectorSpace::chosen(&subject.folder, &subject.dataset, &options.vectors)?;
-        let payloads = Payloads::open(&subject.folder, &subject.dataset, &options.name, &options.columns)?;
         let vectors: Vec<String> =
             spaces.iter().map(|space| format!("{} ({})", space.name, space.dim)).collect();
         settings.terminal.say(&format!(
