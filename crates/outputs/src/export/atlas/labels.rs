@@ -112,6 +112,7 @@ impl Labels {
             .iter_mut()
             .filter(|(_, label)| label.text.is_none())
             .map(|(cluster, label)| (*cluster, label.words()))
+            .filter(|(_, words)| !words.is_empty())
             .collect();
         let mut spread: BTreeMap<&str, u32> = BTreeMap::new();
         for word in own.values().flat_map(BTreeMap::keys) {
