@@ -232,3 +232,69 @@ fn a_run_without_rows_or_pictures_has_a_page() {
     let page = read_text(&place, "empty/report.html");
     assert!(page.contains("<span class=\"big\">0</span> of 60 rows kept"), "nothing is left");
 }
+
+/// Whoever looks at a run whose pieces are gone is told which, with the cure; nobody guesses.
+#[test]
+fn every_command_says_what_is_gone() {
+    let place = Place::with_pool(90, true);
+    place.write("recipe.toml", recipe_with_shards());
+    place.run(&["run", "recipe.toml", "--out", "whole"], 0);
+    let rows = place.json(&["search", "whole", "--where", "kept", "--limit", "1"], 0);
+    let (uid, shard) = (rows["hits"][0]["uid"].clone(), rows["hits"][0]["shard"].clone());
+    let (uid, shard) = (uid.as_str().unwrap(), shard.as_str().unwrap());
+    let spoiled = |name: &str, gone: &str| {
+        copy(&place.path("whole"), &place.path(name));
+        let path = place.path(name).join(gone);
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.unwrap();
+    };
+    let all: [&[&str]; 7] = [
+        &["search", "RUN", "--uid", uid, "--embedding", "l14_img"],
+        &["export", "RUN", "--format", "parquet", "--out", "x"],
+        &["export", "RUN", "--format", "cluster-labels", "--out", "x"],
+        &["export", "RUN", "--format", "sorted-clusters", "--out", "x"],
+        &["export", "RUN", "--format", "clip-retrieval", "--out", "x"],
+        &["export", "RUN", "--format", "embedding-atlas", "--out", "x"],
+        &["qdrant", "push", "RUN", "--url", "http://127.0.0.1:1"],
+    ];
+    for (gone, cure) in [
+        ("steps/03-cluster", "the step is done anew"),
+        (&*format!("steps/03-cluster/{shard}.parquet"), "the step is done anew"),
+        ("selection", "the selection is written anew"),
+    ] {
+        let name = gone.replace('/', "-");
+        spoiled(&name, gone);
+        for words in all {
+            let words: Vec<&str> =
+                words.iter().map(|word| if *word == "RUN" { &name } else { *word }).collect();
+            let ran = place.run(&words, 1);
+            ran.error(gone, cure);
+            assert!(ran.err.contains("is gone: the run folder is not whole"), "{}", ran.err);
+            assert!(!place.path("x").exists());
+        }
+        // One sample's way is told from what is there.
+        let why = place.json(&["why", &name, uid], 0);
+        assert_eq!(why["outcome"], "kept", "{why}");
+        let verdict = why["steps"][2]["verdict"].as_str().unwrap();
+        assert_eq!(verdict == "its table is gone", gone.starts_with("steps"), "{why}");
+    }
+    // Nothing is left that could tell.
+    let both = "selection";
+    spoiled("blind", both);
+    std::fs::remove_dir_all(place.path("blind/steps")).unwrap();
+    place.run(&["why", "blind", uid], 1).error("selection is gone", "same --out");
+    std::fs::write(place.path("steps-03-cluster/selection").join(format!("{shard}.parquet")), "").unwrap();
+    assert_eq!(place.json(&["why", "steps-03-cluster", uid], 0)["outcome"], "not known");
+    // Running the recipe again with what the hint says mends it.
+    let mended = format!("steps-03-cluster-{shard}.parquet");
+    std::fs::remove_dir_all(place.path(&mended).join("steps/03-cluster")).unwrap();
+    place.run(&["run", "recipe.toml", "--out", &mended], 0);
+    place.run(&["export", &mended, "--format", "jsonl", "--out", "x"], 0);
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() { copy(&path, &target) } else { std::fs::copy(&path, &target).map(drop).unwrap() }
+    }
+}

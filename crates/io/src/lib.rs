@@ -9,10 +9,12 @@ mod error;
 mod fixtures;
 pub mod npy;
 pub mod npz;
+mod npz_writer;
 pub mod pattern;
 pub mod pickle;
 pub mod sorted_clusters;
 pub mod source;
+mod staged;
 pub mod storage;
 pub mod subset;
 pub mod tables;
@@ -26,7 +28,9 @@ pub use commit::{
     write_marker,
 };
 pub use error::{IoError, Result};
+pub use npz_writer::write_npz;
 pub use source::{ArrayInfo, Dataset, Layout, LayoutKind, OpenOptions, ShardInfo};
+pub use staged::StagedFolder;
 pub use storage::{Location, ReadAt, SourceFile, Storage};
 pub use tables::{Batches, RowChoice, TableReader, TableWriter, uid_array, verdict_fields};
 pub use text::{CAPTION_NAMES, csv_field, is_text};

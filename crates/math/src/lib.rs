@@ -17,6 +17,7 @@ pub mod elbow;
 pub mod functions;
 pub mod halves;
 pub mod kmeans;
+pub mod layout;
 pub mod matrix;
 pub mod nearest;
 pub mod pairs;

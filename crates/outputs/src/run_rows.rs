@@ -8,7 +8,7 @@ use arrow::{
 };
 use cribble_core::{Error, Result, StepOptions, Uid, name_hint};
 use cribble_io::{CAPTION_NAMES, is_text, source::Dataset};
-use cribble_pipeline::{RunFolder, Selection, read_selection};
+use cribble_pipeline::{RunFolder, Selection, check_tables, read_selection};
 
 use crate::columns::{StepColumn, step_columns};
 
@@ -37,9 +37,9 @@ impl<'a> RunRows<'a> {
     /// the steps or of the input. As everywhere in a run, a step's column hides one of the input.
     ///
     /// # Errors
-    /// The run is not finished; one of `more` is nowhere.
+    /// The run is not finished, or a table of it is gone; one of `more` is nowhere.
     pub fn open(run: &'a RunFolder, dataset: &'a Dataset, more: &[String]) -> Result<Self> {
-        finished(run)?;
+        finished(run, dataset)?;
         let scores: BTreeSet<String> = run
             .recipe()?
             .steps
@@ -170,10 +170,10 @@ pub(crate) fn input_columns(dataset: &Dataset, shard: u32, names: &[&str]) -> Re
     names.iter().enumerate().map(column).collect()
 }
 
-/// Only a finished run says which rows are kept.
-pub(crate) fn finished(run: &RunFolder) -> Result<()> {
+/// Only a finished run says which rows are kept; and only a whole one, all of it.
+pub(crate) fn finished(run: &RunFolder, dataset: &Dataset) -> Result<()> {
     if run.manifest.finished {
-        return Ok(());
+        return check_tables(run, dataset);
     }
     Err(Error::input(format!("{} is not finished", run.path().display()))
         .with_hint("run its recipe again with the same --out: what is done is kept"))

@@ -2,11 +2,14 @@
 use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
-use cribble_core::{Error, ErrorKind, Result, Uid};
+use cribble_core::{Error, Result, Uid};
 use cribble_io::tables;
 use rayon::prelude::*;
 
-use crate::{RunFolder, read_column};
+use crate::{
+    RunFolder, read_column,
+    view::{SELECTED_ANEW, not_whole},
+};
 
 /// Samples that an ambiguous prefix lists.
 const MOST_LISTED: usize = 5;
@@ -86,17 +89,35 @@ impl Prefix {
     }
 }
 
-/// One table for each shard that proves which uid stands where: the selection's, or the first step's while there is no selection.
+/// One table for each shard that proves which uid stands where: the selection's, or a step's where there is no whole selection.
 fn tables(run: &RunFolder) -> Result<Vec<(String, PathBuf)>> {
     let selection = run.path().join("selection");
-    let folder =
-        if run.manifest.finished || run.manifest.steps.is_empty() { selection } else { run.step_folder(0) };
-    let entries = std::fs::read_dir(&folder).map_err(|error| {
-        Error::wrap(ErrorKind::Input, error)
-            .context(folder.display())
-            .with_hint("the run has judged nothing yet: run it with `cribble run`")
-    })?;
-    let mut tables: Vec<(String, PathBuf)> = entries
+    let steps = (0..run.manifest.steps.len()).map(|index| run.step_folder(index));
+    let is_selected = run.manifest.finished || run.manifest.steps.is_empty();
+    // All of them say the same. Where somebody deleted tables, another folder may still have them.
+    let folders = is_selected.then_some(selection.clone()).into_iter().chain(steps);
+    let mut best = Vec::new();
+    for folder in folders {
+        let found = tables_in(&folder);
+        if found.len() > best.len() {
+            best = found;
+        }
+        if best.len() as u64 >= run.manifest.input.shards {
+            return Ok(best);
+        }
+    }
+    match (best.is_empty(), run.manifest.finished) {
+        (true, false) => Err(Error::input(format!("{} has judged nothing yet", run.path().display()))
+            .with_hint("run its recipe with `cribble run` and the same --out")),
+        (_, true) => Err(not_whole(&selection, SELECTED_ANEW)),
+        (false, false) => Ok(best),
+    }
+}
+
+fn tables_in(folder: &Path) -> Vec<(String, PathBuf)> {
+    let mut tables: Vec<(String, PathBuf)> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "parquet"))
@@ -104,7 +125,7 @@ fn tables(run: &RunFolder) -> Result<Vec<(String, PathBuf)>> {
         .filter(|(name, path)| !name.starts_with('.') && has_verdicts(path))
         .collect();
     tables.sort();
-    Ok(tables)
+    tables
 }
 
 /// Tables of clusters, quotas and errors lie beside the shards' ones.

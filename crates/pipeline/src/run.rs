@@ -12,6 +12,9 @@ use crate::{
     manifest::{FORMAT_VERSION, Manifest, ManifestInput, ManifestStep, StepState},
 };
 
+/// A folder inside a run folder that its input may lie in.
+pub const OWN_INPUT: &str = "input";
+
 /// A run folder, locked for this process while the value lives.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -131,7 +134,10 @@ fn compare(
         let mut entries = fs::read_dir(path).map_err(io)?.filter_map(|entry| Some(entry.ok()?.file_name()));
         if let Some(other) = entries.find(|name| {
             let name = name.to_string_lossy();
-            name != ".lock" && name != "recipe.toml" && !name.starts_with(cribble_io::TEMP_PREFIX)
+            name != ".lock"
+                && name != "recipe.toml"
+                && name != OWN_INPUT
+                && !name.starts_with(cribble_io::TEMP_PREFIX)
         }) {
             return Err(Error::input(format!(
                 "{} is not empty and no run folder (it holds {})",

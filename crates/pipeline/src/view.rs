@@ -77,19 +77,11 @@ impl RunView {
         for index in 0..steps.count() {
             view.complete.push(view.step_ref(index)?);
         }
-        view.complete.iter().try_for_each(|step| view.has_all_tables(step))?;
+        let folders = view.complete.iter().map(|step| &step.path);
+        folders
+            .into_iter()
+            .try_for_each(|folder| has_all_tables(folder, &view.dataset, &made_anew(folder)))?;
         Ok(view)
-    }
-
-    /// A complete step has a table for each shard, unless somebody deleted some.
-    fn has_all_tables(&self, step: &StepRef) -> Result<()> {
-        let entries = std::fs::read_dir(&step.path).into_iter().flatten().flatten();
-        let there: HashSet<_> = entries.map(|entry| entry.file_name()).collect();
-        let mut names = self.dataset.shards().iter().map(|shard| format!("{}.parquet", shard.name));
-        match names.find(|name| !there.contains(OsStr::new(name))) {
-            None => Ok(()),
-            Some(name) => Err(not_whole(&step.path.join(name), &made_anew(&step.path))),
-        }
     }
 
     fn step_ref(&self, index: usize) -> Result<StepRef> {
@@ -276,8 +268,7 @@ impl RunView {
 
     /// Whether a table of what is kept is there: those of steps have been looked for, so it is the selection.
     fn is_there(&self, path: &Path) -> Result<()> {
-        let cure = "run the recipe again with the same --out: the selection is written anew";
-        if path.exists() { Ok(()) } else { Err(not_whole(path, cure)) }
+        if path.exists() { Ok(()) } else { Err(not_whole(path, SELECTED_ANEW)) }
     }
 
     /// The shard of a name.
@@ -286,14 +277,44 @@ impl RunView {
     }
 }
 
+/// Proves that a run still has all tables that it must have: those of its complete steps and, where it is finished, of the selection.
+///
+/// # Errors
+/// The first that is gone, with the cure.
+pub fn check_tables(run: &RunFolder, dataset: &Dataset) -> Result<()> {
+    let complete = |index: &usize| run.manifest.steps[*index].state == StepState::Complete;
+    for index in (0..run.manifest.steps.len()).filter(complete) {
+        let folder = run.step_folder(index);
+        has_all_tables(&folder, dataset, &made_anew(&folder))?;
+    }
+    if !run.manifest.finished {
+        return Ok(());
+    }
+    has_all_tables(&run.path().join("selection"), dataset, SELECTED_ANEW)
+}
+
+/// There is a table for each shard, unless somebody deleted some.
+fn has_all_tables(folder: &Path, dataset: &Dataset, cure: &str) -> Result<()> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let there: HashSet<_> = entries.map(|entry| entry.file_name()).collect();
+    let mut names = dataset.shards().iter().map(|shard| format!("{}.parquet", shard.name));
+    match names.find(|name| !there.contains(OsStr::new(name))) {
+        None => Ok(()),
+        Some(name) => Err(not_whole(&folder.join(name), cure)),
+    }
+}
+
+pub(crate) const SELECTED_ANEW: &str =
+    "run the recipe again with the same --out: the selection is written anew";
+
 /// The cure where vectors are gone.
-pub(crate) const EMBEDDED_ANEW: &str = "delete the folder of the step that made them in steps/ and run the recipe again with the same --out: they are made anew";
+pub const EMBEDDED_ANEW: &str = "delete the folder of the step that made them in steps/ and run the recipe again with the same --out: they are made anew";
 
 fn made_anew(step: &Path) -> String {
     format!("delete {} and run the recipe again with the same --out: the step is done anew", step.display())
 }
 
 /// A file that a run folder must have and has not.
-pub(crate) fn not_whole(path: &Path, cure: &str) -> Error {
+pub fn not_whole(path: &Path, cure: &str) -> Error {
     Error::input(format!("{} is gone: the run folder is not whole", path.display())).with_hint(cure)
 }

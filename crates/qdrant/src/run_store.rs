@@ -1,5 +1,8 @@
 //! The samples in the run folder itself, where there is no server: every vector is compared, one block at a time.
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
 
 use arrow::array::{Array, BooleanArray};
 use cribble_core::{Cancel, Error, Result, Uid};
@@ -9,7 +12,8 @@ use cribble_math::rows::dot;
 use rayon::prelude::*;
 
 use crate::{
-    Hit, Near, Payloads, Store, VectorSpace, best_first, filter::expression_error, payload::ShardPayloads,
+    Hit, Near, Payloads, Pulled, SpaceReader, Store, VectorSpace, best_first, filter::expression_error,
+    payload::ShardPayloads,
 };
 
 /// Rows that are compared at once.
@@ -198,5 +202,34 @@ impl Store for RunStore<'_> {
             }
         }
         Ok(())
+    }
+    fn has_vector(&self, _: &str) -> bool {
+        true
+    }
+
+    fn fetch(&self, uids: &[Uid], vectors: &[VectorSpace]) -> Result<Vec<Pulled>> {
+        let mut found = BTreeMap::new();
+        for shard in 0..self.dataset.shards().len() as u32 {
+            self.cancel.check()?;
+            let rows = self.dataset.uids(shard)?.into_iter().enumerate();
+            // Of a sample that stands in the run several times the first row counts.
+            let here: Vec<(usize, Uid)> =
+                rows.filter(|(_, uid)| uids.binary_search(uid).is_ok() && !found.contains_key(uid)).collect();
+            if here.is_empty() {
+                continue;
+            }
+            let payloads = self.payloads.read(shard)?;
+            let mut readers =
+                vectors.iter().map(|space| space.open(self.dataset, shard)).collect::<Result<Vec<_>>>()?;
+            for (row, uid) in here {
+                let mut vector = |reader: &mut SpaceReader| -> Result<Option<Vec<f32>>> {
+                    let (values, has) = reader.read(row as u64, 1)?;
+                    Ok(has[0].then_some(values))
+                };
+                let vectors = readers.iter_mut().map(&mut vector).collect::<Result<_>>()?;
+                found.entry(uid).or_insert(Pulled { uid, payload: payloads.row(row)?, vectors });
+            }
+        }
+        Ok(found.into_values().collect())
     }
 }

@@ -1,18 +1,24 @@
 //! The samples on a server.
+use std::collections::HashMap;
+
 use arrow::datatypes::SchemaRef;
 use cribble_core::{Error, Result, Uid};
 use qdrant_client::qdrant::{
-    DenseVector, Filter, PointId, Query, QueryPoints, ScrollPoints, SearchParams, VectorInput,
-    query::Variant, vector_input,
+    DenseVector, Filter, GetPoints, PointId, Query, QueryPoints, ScrollPoints, SearchParams, VectorInput,
+    VectorsOutput, WithVectorsSelector, query::Variant, vector_input, vector_output,
+    vectors_output::VectorsOptions, with_vectors_selector::SelectorOptions,
 };
 use tonic::Code;
 
 use crate::{
-    Hit, Near, Payloads, Server, Store,
+    Hit, Near, Payloads, Pulled, Server, Store, VectorSpace,
     filter::{filter, of_run},
     pages::{all_fields, no_fields, no_vectors},
     point::{payload_json, point_id, uid_of},
 };
+
+/// Points fetched with their vectors in one call: some 5 MiB with five vectors of 1,024 numbers.
+const FETCHED: usize = 256;
 
 /// The points of one run in a collection.
 pub struct ServerStore<'a> {
@@ -23,6 +29,8 @@ pub struct ServerStore<'a> {
     schema: SchemaRef,
     /// Compare with every vector instead of asking the index.
     exact: bool,
+    /// The vectors that the collection has.
+    known: Vec<String>,
 }
 
 impl<'a> ServerStore<'a> {
@@ -38,7 +46,7 @@ impl<'a> ServerStore<'a> {
         payloads: &Payloads<'_>,
         exact: bool,
     ) -> Result<Self> {
-        server.run(async {
+        let known = server.run(async {
             let client = &server.client;
             if !client.has_collection(collection).await? {
                 return Err(Error::input(format!("{} has no collection '{collection}'", client.url)).with_hint(
@@ -47,7 +55,7 @@ impl<'a> ServerStore<'a> {
             }
             let known = client.vectors(collection).await?;
             if known.contains_key(vector) {
-                return Ok(());
+                return Ok(known.into_keys().collect());
             }
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
             Err(Error::input(format!("the collection '{collection}' has no vector '{vector}'"))
@@ -60,6 +68,7 @@ impl<'a> ServerStore<'a> {
             vector: vector.into(),
             schema: payloads.schema().clone(),
             exact,
+            known,
         })
     }
 
@@ -179,4 +188,51 @@ impl Store for ServerStore<'_> {
     fn uids(&self, condition: Option<&str>, visit: &mut dyn FnMut(Uid) -> Result<()>) -> Result<()> {
         self.walk(&self.filter(condition)?, &mut |page| page.into_iter().try_for_each(&mut *visit))
     }
+    fn has_vector(&self, name: &str) -> bool {
+        self.known.iter().any(|known| known == name)
+    }
+
+    fn fetch(&self, uids: &[Uid], vectors: &[VectorSpace]) -> Result<Vec<Pulled>> {
+        let names = self.names();
+        let mut points = Vec::new();
+        for uids in uids.chunks(FETCHED) {
+            // By name it is an error where the collection lacks one.
+            let wanted = SelectorOptions::Enable(true);
+            let asked = GetPoints {
+                collection_name: self.collection.clone(),
+                ids: uids.iter().map(|uid| point_id(*uid)).collect(),
+                with_payload: Some(all_fields(true)),
+                with_vectors: Some(WithVectorsSelector { selector_options: Some(wanted) }),
+                ..GetPoints::default()
+            };
+            let client = &self.server.client;
+            let answer = self.server.run(async {
+                client.get(asked).await.map_err(|fault| client.error("fetching points", &fault))
+            })?;
+            for mut point in answer.result {
+                let Some(uid) = uid_of(point.id.as_ref()) else { continue };
+                let mut there = dense(point.vectors.take());
+                let payload = payload_json(&point.payload, &names);
+                // A vector of another size is none of ours: the collection was made by somebody else.
+                let own = |space: &VectorSpace| {
+                    there.remove(&space.name).filter(|values| values.len() == space.dim)
+                };
+                points.push(Pulled { uid, payload, vectors: vectors.iter().map(own).collect() });
+            }
+        }
+        points.sort_by_key(|point| point.uid);
+        Ok(points)
+    }
+}
+
+/// The dense vectors of a point, by name.
+fn dense(vectors: Option<VectorsOutput>) -> HashMap<String, Vec<f32>> {
+    let Some(VectorsOptions::Vectors(named)) = vectors.and_then(|vectors| vectors.vectors_options) else {
+        return HashMap::new();
+    };
+    let dense = named.vectors.into_iter().filter_map(|(name, output)| match output.into_vector() {
+        vector_output::Vector::Dense(dense) => Some((name, dense.data)),
+        _ => None,
+    });
+    dense.collect()
 }

@@ -3,6 +3,8 @@
 use cribble_core::{Result, Uid};
 use serde_json::{Map, Value};
 
+use crate::{Pulled, VectorSpace};
+
 /// What the nearest samples are sought to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Near {
@@ -43,4 +45,13 @@ pub trait Store {
     /// # Errors
     /// As [`Store::matching`]; what `visit` returns.
     fn uids(&self, condition: Option<&str>, visit: &mut dyn FnMut(Uid) -> Result<()>) -> Result<()>;
+
+    /// Whether samples have vectors of this name here.
+    fn has_vector(&self, name: &str) -> bool;
+
+    /// Some samples with their vectors, in the order of `uids`, which ascend and are all different. Samples that are not there are left out.
+    ///
+    /// # Errors
+    /// The samples cannot be read.
+    fn fetch(&self, uids: &[Uid], vectors: &[VectorSpace]) -> Result<Vec<Pulled>>;
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use cribble_core::{Error, Result, Uid};
 use cribble_io::{
     subset::{SubsetFormat, SubsetWriter},
-    tar::Sorter,
+    tar::{Sorted, Sorter},
 };
 
 /// Where and how much to sort: beyond `memory` bytes, in nameless files of `folder`.
@@ -39,6 +39,11 @@ impl SubsetFile {
     /// Adds a uid.
     pub fn push(&mut self, uid: Uid) -> Result<()> {
         Ok(self.sorter.push(uid.to_bytes())?)
+    }
+
+    /// The uids in order, with those that came several times.
+    pub fn sorted(self) -> Result<Sorted<16>> {
+        Ok(self.sorter.finish()?)
     }
 
     /// Writes the file, which appears when it is whole. Returns the number of uids.

@@ -5,7 +5,7 @@ use cribble_core::{Error, Result, name_hint};
 use cribble_io::{ArrayReader, Dataset, SourceFile, npy::NpyFile};
 use cribble_math::{RowState, rows::normalize};
 use cribble_models::Identity;
-use cribble_pipeline::{RunFolder, StepState};
+use cribble_pipeline::{EMBEDDED_ANEW, RunFolder, StepState, not_whole};
 
 /// One embedding.
 #[derive(Debug, Clone)]
@@ -82,7 +82,11 @@ impl VectorSpace {
         let reader = match &self.folder {
             None => dataset.open_array(shard, &self.name)?,
             Some(folder) => {
-                let file = SourceFile::open_local(folder.join(format!("{}.npy", info.name)))?;
+                let path = folder.join(format!("{}.npy", info.name));
+                if !path.exists() {
+                    return Err(not_whole(&path, EMBEDDED_ANEW));
+                }
+                let file = SourceFile::open_local(path)?;
                 ArrayReader::from_npy(&self.name, &NpyFile::open(file)?)
             }
         };

@@ -9,7 +9,6 @@
 //! where there is a condition, and the hits.
 #![warn(missing_docs)]
 mod condition;
-mod embeddings;
 mod encode;
 mod exact;
 mod hits;

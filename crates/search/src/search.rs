@@ -7,7 +7,6 @@ use cribble_pipeline::{RunEmbedding, RunView, StepContext};
 
 use crate::{
     condition::Rows,
-    embeddings,
     encode::{Encoded, Query, encode},
     exact::{Scan, first_rows},
     hits::{caption_of, describe},
@@ -72,7 +71,7 @@ pub fn search(view: &RunView, context: &StepContext<'_>, request: &Request) -> R
         report.hits = describe(view, &hits, false)?;
         return Ok(report);
     }
-    let embedding = embeddings::choose(view, request.embedding.as_deref())?;
+    let embedding = view.choose_embedding(request.embedding.as_deref())?;
     report.embedding = Some(embedding.embedding.info.name.clone());
     report.notes.extend(without_vectors(view, &embedding));
     // What is wrong with the query is said before an index is built for minutes.
@@ -96,7 +95,7 @@ pub fn plan(view: &RunView, context: &StepContext<'_>, request: &Request) -> Res
     if request.query.is_none() && request.index != IndexUse::Build {
         return Ok(format!("would list the first rows of {} that fit", report.run));
     }
-    let embedding = embeddings::choose(view, request.embedding.as_deref())?;
+    let embedding = view.choose_embedding(request.embedding.as_deref())?;
     let info = &embedding.embedding.info;
     let place = index::folder(view.run.path(), &info.name);
     let build = match request.index {

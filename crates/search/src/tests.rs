@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use crate::{
     IndexUse, Of, Query, Request,
     condition::Rows,
-    embeddings::choose,
     exact::Scan,
     search,
     testing::{IMAGES, Place, TEXTS, context, halves, rows},
@@ -71,7 +70,7 @@ proptest! {
         }
         let view = place.view();
         let context = context(&view, 1 << 30);
-        let embedding = choose(&view, None).unwrap();
+        let embedding = view.choose_embedding(None).unwrap();
         let all = Rows::new(&view, &context, None, Of::All).unwrap();
         let without = itself.then_some(GlobalRow::new(0, 0));
         let asked = rows(asked, dim, seed ^ 9);
@@ -104,7 +103,7 @@ fn a_sample_finds_its_copy_and_not_itself() {
     let error = search(&view, &context, &request(Query::Sample(uid.to_string()))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);
 
-    let embedding = choose(&view, None).unwrap();
+    let embedding = view.choose_embedding(None).unwrap();
     let all = Rows::new(&view, &context, None, Of::All).unwrap();
     let without = Some(GlobalRow::new(0, 7));
     let scan = Scan { view: &view, context: &context, embedding: &embedding, rows: &all, without };
@@ -157,8 +156,8 @@ fn what_cannot_be_searched_says_why() {
         let error = asks(Request { condition: Some(condition.into()), ..Request::default() });
         assert!(error.contains(expected), "{condition}: {error}");
     }
-    assert_eq!(choose(&view, None).unwrap().embedding.info.name, IMAGES);
-    assert_eq!(choose(&view, Some(TEXTS)).unwrap().embedding.info.name, TEXTS);
+    assert_eq!(view.choose_embedding(None).unwrap().embedding.info.name, IMAGES);
+    assert_eq!(view.choose_embedding(Some(TEXTS)).unwrap().embedding.info.name, TEXTS);
 
     let place = Place::new(&[vec![]], None, 4, true);
     let view = place.view();

@@ -16,6 +16,22 @@ pub enum ExportFormat {
     Jsonl,
     /// Kept samples with their pictures, as datasets.load_dataset opens them: train-00000-of-00007.parquet …
     HfParquet,
+    /// What clip-retrieval and autofaiss read, as a folder: img_emb/img_emb_0.npy …, text_emb/…, metadata/metadata_0.parquet …
+    ClipRetrieval,
+    /// A map for embedding-atlas, as a folder: map.parquet (a place for each sample, nearest samples, columns of the run), labels.parquet
+    EmbeddingAtlas,
+}
+
+impl ExportFormat {
+    /// Whether it is a folder of files.
+    pub fn is_folder(self) -> bool {
+        matches!(self, Self::SortedClusters | Self::HfParquet | Self::ClipRetrieval | Self::EmbeddingAtlas)
+    }
+
+    /// Whether it is made of the vectors of an embedding.
+    pub fn has_vectors(self) -> bool {
+        matches!(self, Self::ClipRetrieval | Self::EmbeddingAtlas)
+    }
 }
 
 /// `export`.
@@ -31,12 +47,12 @@ pub struct ExportArgs {
     #[arg(long, value_enum, required_unless_present = "site")]
     pub format: Option<ExportFormat>,
 
-    /// The folder (sorted-clusters, hf-parquet; it must be missing or empty) or the file (it must be missing) to write
+    /// The folder (sorted-clusters, hf-parquet, clip-retrieval, embedding-atlas; it must be missing or empty) or the file (it must be missing) to write
     #[arg(long, short, value_name = "PATH", required_unless_present = "site")]
     pub out: Option<PathBuf>,
 
     /// Write the report as a folder for any web server, with full-size pictures beside it (the folder must be missing or empty)
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out", "all"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["format", "out", "all", "embedding"])]
     pub site: Option<PathBuf>,
 
     /// Rows of dropped samples too; parquet and jsonl then say what dropped them and why
@@ -54,4 +70,8 @@ pub struct ExportArgs {
     /// hf-parquet: kept samples without a picture are no failure; missing.csv lists them all the same
     #[arg(long)]
     pub allow_missing: bool,
+    /// Embedding that clip-retrieval gets, with its other half where the run has it, or whose clusters the map shows [default: the run's images; of a map the
+    /// last cluster step]
+    #[arg(long, value_name = "NAME")]
+    pub embedding: Option<String>,
 }

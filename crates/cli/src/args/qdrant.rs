@@ -25,7 +25,7 @@ pub enum QdrantCommand {
     Query(QueryArgs),
     /// Find near duplicates through the vectors that a server holds
     Dedup(DedupPointsArgs),
-    /// Write the samples of a query or of a condition as a subset file
+    /// Write the samples of a query or of a condition as a subset file, or as a run of their own
     Pull(PullArgs),
 }
 
@@ -221,8 +221,12 @@ pub struct PullArgs {
     pub limit: Option<u32>,
 
     /// The subset file to write: .npy, .bin (headerless), .txt, .csv, .parquet or .pkl (pygtrie)
-    #[arg(long, short, value_name = "FILE")]
-    pub out: PathBuf,
+    #[arg(long, short, value_name = "FILE", required_unless_present = "out_run")]
+    pub out: Option<PathBuf>,
+
+    /// Write the samples, their payloads and all their vectors as a run of its own instead; the folder must be missing or empty
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub out_run: Option<PathBuf>,
 
     /// The server's address for gRPC [default: none, the run folder itself is asked]
     #[arg(long, value_name = "URL")]

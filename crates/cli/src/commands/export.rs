@@ -7,6 +7,7 @@ use cribble_outputs::export::{RowFormat, cluster_labels, rows, sorted_clusters};
 use cribble_pipeline::RunFolder;
 use serde_json::{Value, json};
 
+use super::export_vectors;
 use crate::{
     args::{ExportArgs, ExportFormat},
     gallery, interrupt, session,
@@ -16,11 +17,12 @@ use crate::{
 };
 
 /// What is to be written, where no page is.
-struct Wanted<'a> {
-    run: &'a Path,
-    format: ExportFormat,
-    out: &'a Path,
-    all: bool,
+pub(super) struct Wanted<'a> {
+    pub run: &'a Path,
+    pub format: ExportFormat,
+    pub out: &'a Path,
+    pub all: bool,
+    pub embedding: Option<&'a str>,
 }
 
 /// Writes the export.
@@ -39,7 +41,8 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
         return Err(Error::usage("--images and --allow-missing belong to --format hf-parquet")
             .with_hint("the other formats hold no pictures"));
     }
-    export(settings, &Wanted { run: &args.run, format, out, all: args.all })
+    let embedding = args.embedding.as_deref();
+    export(settings, &Wanted { run: &args.run, format, out, all: args.all, embedding })
 }
 
 /// The report as a folder.
@@ -79,11 +82,15 @@ fn page(settings: &Settings, run: &Path, site: &Path) -> Result<u8> {
 fn export(settings: &Settings, args: &Wanted<'_>) -> Result<u8> {
     let run = RunFolder::open(args.run)?;
     let recipe = run.recipe()?;
+    if args.embedding.is_some() && !args.format.has_vectors() {
+        return Err(Error::usage("--embedding means nothing for this format")
+            .with_hint("it says whose vectors clip-retrieval and embedding-atlas get"));
+    }
     if args.all && args.format == ExportFormat::SortedClusters {
         return Err(Error::usage("--all means nothing for sorted-clusters")
             .with_hint("its files have every row that is in a cluster"));
     }
-    refuse_to_overwrite(args.out, args.format == ExportFormat::SortedClusters)?;
+    refuse_to_overwrite(args.out, args.format.is_folder())?;
     let dataset = session::open_input(settings, &recipe.input)?;
     if settings.dry_run {
         let what = if args.format == ExportFormat::SortedClusters { "the clusters" } else { "rows" };
@@ -109,7 +116,7 @@ fn export(settings: &Settings, args: &Wanted<'_>) -> Result<u8> {
 }
 
 /// Nothing is ever overwritten by an export.
-fn refuse_to_overwrite(out: &Path, is_folder: bool) -> Result<()> {
+pub(super) fn refuse_to_overwrite(out: &Path, is_folder: bool) -> Result<()> {
     let problem = if is_folder {
         let is_occupied = match std::fs::read_dir(out) {
             Ok(mut entries) => entries.next().is_some(),
@@ -156,6 +163,8 @@ fn write(
         ExportFormat::Parquet => Some(RowFormat::Parquet),
         ExportFormat::Jsonl => Some(RowFormat::Jsonl),
         ExportFormat::HfParquet => return Err(Error::bug("pictures are not written here")),
+        ExportFormat::EmbeddingAtlas => return export_vectors::atlas(settings, args),
+        ExportFormat::ClipRetrieval => return export_vectors::clip(settings, args),
     };
     let export = match format {
         None => cluster_labels(run, dataset, out, args.all, progress, cancel)?,

@@ -1,7 +1,7 @@
 //! `qdrant`: a run in a collection, and questions to it. With an address the server answers, without one the run folder does.
 use std::{path::Path, time::Duration};
 
-use cribble_core::{Error, Recipe, Result};
+use cribble_core::{Recipe, Result};
 use cribble_io::source::{Dataset, OpenOptions};
 use cribble_pipeline::{Place, RunFolder};
 use cribble_qdrant::{
@@ -11,9 +11,9 @@ use cribble_qdrant::{
 };
 use serde_json::{Value, json};
 
-use super::qdrant_text as said;
+use super::{qdrant_pull, qdrant_text as said};
 use crate::{
-    args::{DedupPointsArgs, PullArgs, PushArgs, QdrantCommand, QueryArgs, QuestionArgs, ServerArgs},
+    args::{DedupPointsArgs, PushArgs, QdrantCommand, QueryArgs, QuestionArgs, ServerArgs},
     finish::sorting_memory,
     interrupt, session,
     settings::Settings,
@@ -22,8 +22,6 @@ use crate::{
 
 /// The exit code of a push after which the collection is not the run.
 const INCOMPLETE: u8 = cribble_core::ErrorKind::Incomplete.exit_code();
-/// Nearest samples that become a subset when no number is given.
-const USUAL_PULL: usize = 1000;
 
 /// Runs one of them.
 pub fn run(settings: &Settings, command: &QdrantCommand) -> Result<u8> {
@@ -31,15 +29,15 @@ pub fn run(settings: &Settings, command: &QdrantCommand) -> Result<u8> {
         QdrantCommand::Push(args) => push_run(settings, args),
         QdrantCommand::Query(args) => query(settings, args),
         QdrantCommand::Dedup(args) => dedup(settings, args),
-        QdrantCommand::Pull(args) => pull(settings, args),
+        QdrantCommand::Pull(args) => qdrant_pull::pull(settings, args),
     };
     done.map_err(interrupt::resumable)
 }
 
 /// A run folder, its input, and its names in a collection.
-struct Subject {
-    folder: RunFolder,
-    dataset: Dataset,
+pub(super) struct Subject {
+    pub folder: RunFolder,
+    pub dataset: Dataset,
     collection: String,
     name: String,
 }
@@ -53,11 +51,11 @@ impl Subject {
         Ok(Self { folder, dataset, collection: name(&server.collection), name: name(&server.name) })
     }
 
-    fn quietly(run: &Path, server: &ServerArgs) -> Result<Self> {
+    pub(super) fn quietly(run: &Path, server: &ServerArgs) -> Result<Self> {
         Self::open(run, server, |recipe| Ok(Dataset::open(&OpenOptions::from(&recipe.input))?))
     }
 
-    fn payloads(&self) -> Result<Payloads<'_>> {
+    pub(super) fn payloads(&self) -> Result<Payloads<'_>> {
         Payloads::open(&self.folder, &self.dataset, &self.name, &[])
     }
 
@@ -109,9 +107,10 @@ fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
         take_over: args.take_over,
         remove_gone: args.remove_gone,
     };
+    // What is wrong with the run is said before anybody is called.
+    let spaces = VectorSpace::chosen(&subject.folder, &subject.dataset, &options.vectors)?;
+    let payloads = Payloads::open(&subject.folder, &subject.dataset, &options.name, &options.columns)?;
     if settings.dry_run {
-        let spaces = VectorSpace::chosen(&subject.folder, &subject.dataset, &options.vectors)?;
-        let payloads = Payloads::open(&subject.folder, &subject.dataset, &options.name, &options.columns)?;
         let vectors: Vec<String> =
             spaces.iter().map(|space| format!("{} ({})", space.name, space.dim)).collect();
         settings.terminal.say(&format!(
@@ -157,7 +156,7 @@ fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
 }
 
 /// Puts a question to the server, or to the run where no address is given.
-fn ask<T>(
+pub(super) fn ask<T>(
     settings: &Settings,
     subject: &Subject,
     url: Option<&str>,
@@ -254,55 +253,13 @@ fn dedup(settings: &Settings, args: &DedupPointsArgs) -> Result<u8> {
     Ok(super::DONE)
 }
 
-fn pull(settings: &Settings, args: &PullArgs) -> Result<u8> {
-    let question = &args.question;
-    let condition = question.condition.as_deref();
-    let is_near = question.text.is_some() || question.image.is_some() || question.uid.is_some();
-    if !is_near && condition.is_none() {
-        return Err(Error::usage("nothing is asked for").with_hint(
-            "give words, --image, --uid or --where; the subset of all samples that a run keeps is its subset.npy",
-        ));
-    }
-    let subject = Subject::quietly(&args.run, &args.server)?;
-    let folder = std::env::temp_dir();
-    let mut subset = SubsetFile::new(&args.out, scratch(settings, &folder))?;
-    if settings.dry_run {
-        let (url, vector) = (args.url.as_deref(), question.vector.as_deref());
-        return would(settings, &subject, url, vector, condition, "write a subset of");
-    }
-    interrupt::install(&settings.terminal)?;
-    let limit = args.limit.map(|limit| limit as usize);
-    let url = args.url.as_deref();
-    ask(settings, &subject, url, &args.server, question, |store, near| match near {
-        Some(near) => {
-            let hits = store.nearest(&near, condition, limit.unwrap_or(USUAL_PULL))?;
-            hits.iter().try_for_each(|hit| subset.push(hit.uid))
-        }
-        None => match limit {
-            Some(limit) => store.matching(condition, limit)?.iter().try_for_each(|hit| subset.push(hit.uid)),
-            None => store.uids(condition, &mut |uid| subset.push(uid)),
-        },
-    })?;
-    let count = subset.finish()?;
-    if settings.json {
-        settings.terminal.out_json("qdrant", json!({ "exit_code": 0, "out": args.out, "count": count }));
-    }
-    settings.terminal.say(&format!(
-        "{} {} to {}",
-        settings.terminal.bold("Wrote"),
-        text::counted(count, "uid", "uids"),
-        args.out.display()
-    ));
-    Ok(super::DONE)
-}
-
 /// Where sorting may go beyond memory.
-fn scratch<'a>(settings: &Settings, folder: &'a Path) -> Scratch<'a> {
+pub(super) fn scratch<'a>(settings: &Settings, folder: &'a Path) -> Scratch<'a> {
     Scratch { folder, memory: sorting_memory(settings.limits.memory) }
 }
 
 /// What a dry run says, after a look whether the question makes sense.
-fn would(
+pub(super) fn would(
     settings: &Settings,
     subject: &Subject,
     url: Option<&str>,

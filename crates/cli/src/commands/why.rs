@@ -5,11 +5,17 @@ use std::{fs::File, path::Path};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use cribble_core::{Error, Recipe, Result, StepOptions, Uid};
 use cribble_outputs::json_value;
-use cribble_pipeline::{DECISION, Decided, Decisions, Place, RunFolder, read_column};
+use cribble_pipeline::{
+    DECISION, Decided, Decisions, Place, RunFolder, StepState, read_column, read_selection_at,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Map, Value, json};
 
 use crate::{args::WhyArgs, commands::why_text, settings::Settings};
+
+/// What is said of a step without a table: that it has not come to the sample, or that somebody deleted what it said.
+const NOT_YET: &str = "not run yet";
+const GONE: &str = "its table is gone";
 
 /// Says what every step thought of a sample.
 pub fn run(settings: &Settings, args: &WhyArgs) -> Result<u8> {
@@ -41,7 +47,9 @@ fn describe(run: &RunFolder, recipe: &Recipe, place: &Place) -> Result<Value> {
         step.insert("step".into(), state.folder.clone().into());
         step.insert("kind".into(), state.kind.clone().into());
         if !table.exists() {
-            step.insert("verdict".into(), "not run yet".into());
+            // A complete step has judged the sample: what it said is lost.
+            let is_gone = state.state == StepState::Complete;
+            step.insert("verdict".into(), if is_gone { GONE } else { NOT_YET }.into());
             steps.push(Value::Object(step));
             continue;
         }
@@ -70,13 +78,32 @@ fn describe(run: &RunFolder, recipe: &Recipe, place: &Place) -> Result<Value> {
         }
         steps.push(Value::Object(step));
     }
+    if steps.iter().any(|step| step["verdict"] == GONE) {
+        // The selection still knows what became of it.
+        match read_selection_at(run.path(), &place.shard, &[place.row as u64])
+            .ok()
+            .and_then(|mut rows| rows.pop())
+        {
+            Some(row) if run.manifest.finished && row.uid == place.uid => {
+                dropped_by = row.dropped_by.as_deref().into();
+                reason = row.reason.as_deref().into();
+            }
+            _ if dropped_by.is_null() => dropped_by = GONE.into(),
+            _ => {}
+        }
+    }
     let decision = Decisions::read(run.path())?.sample(place.uid).cloned();
-    let complete = steps.iter().all(|step| step["verdict"] != "not run yet");
+    let complete = steps.iter().all(|step| step["verdict"] != NOT_YET);
     if let Some(decision) = &decision {
         dropped_by = if decision.verdict == Decided::Keep { Value::Null } else { DECISION.into() };
         reason = decision.reason().into();
     }
+    let is_unknown = dropped_by == GONE;
+    if is_unknown {
+        dropped_by = Value::Null;
+    }
     let outcome = match (&dropped_by, complete) {
+        _ if is_unknown => "not known",
         (Value::Null, true) => "kept",
         (Value::Null, false) => "kept so far",
         _ => "dropped",

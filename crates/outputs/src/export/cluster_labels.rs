@@ -25,7 +25,7 @@ pub fn cluster_labels(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<FileExport> {
-    finished(run)?;
+    finished(run, dataset)?;
     let labels = find(run, dataset)?;
     let caption = caption_column(dataset).ok_or_else(|| {
         Error::usage(format!("{} has no column with captions", dataset.path().display()))

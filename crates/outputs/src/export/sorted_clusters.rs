@@ -12,7 +12,7 @@ use cribble_io::{
     sorted_clusters::{ClusterExporter, ClusterOrder, write_assignments, write_centroids},
     source::Dataset,
 };
-use cribble_pipeline::{RunFolder, StepState, TableReader};
+use cribble_pipeline::{RunFolder, StepState, TableReader, check_tables};
 use serde::Serialize;
 
 /// What was written.
@@ -71,6 +71,8 @@ pub fn sorted_clusters(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<ClusterExport> {
+    // Before the choice: without its files a cluster step would quietly give way to a dedup step.
+    check_tables(run, dataset)?;
     let clusters = find(run)?;
     let file = NpyFile::open(SourceFile::open_local(clusters.folder.join("centroids.npy"))?)?;
     let (count, dim) = (file.rows(), file.width());

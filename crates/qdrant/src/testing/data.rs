@@ -264,7 +264,13 @@ impl Data {
             let id = Id::of(id)?;
             if let Some(point) = collection.points.get(&id) {
                 let payload = chosen(&point.payload, asked.with_payload.as_ref());
-                result.push(proto::RetrievedPoint { id: Some(id.proto()), payload, ..Default::default() });
+                let vectors = shown(point, asked.with_vectors.as_ref());
+                result.push(proto::RetrievedPoint {
+                    id: Some(id.proto()),
+                    payload,
+                    vectors,
+                    ..Default::default()
+                });
             }
         }
         // Like Qdrant, in no order that a caller may build on.

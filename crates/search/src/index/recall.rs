@@ -35,7 +35,7 @@ pub(super) fn measure(
 ) -> Result<(u64, Vec<IndexRecall>)> {
     let drawn = drawn(index)?;
     let mut trials = vec![trial(view, context, embedding, embedding, &drawn)?];
-    if let Some(partner) = partner(view, embedding) {
+    if let Some(partner) = view.partner(embedding) {
         trials.push(trial(view, context, embedding, &partner, &drawn)?);
     }
     trials.retain(|trial| !trial.rows.is_empty());
@@ -64,25 +64,6 @@ fn drawn(index: &Index) -> Result<Vec<GlobalRow>> {
     let mut rows: Vec<GlobalRow> = smallest.into_iter().map(|(_, row)| GlobalRow(row)).collect();
     rows.sort_unstable();
     Ok(rows)
-}
-
-/// The embedding of the same samples' other half, in the same space.
-fn partner(view: &RunView, embedding: &RunEmbedding) -> Option<RunEmbedding> {
-    let info = &embedding.embedding.info;
-    let swapped = [("img_emb", "text_emb"), ("_img", "_txt"), ("image", "text")]
-        .into_iter()
-        .flat_map(|(image, text)| [(image, text), (text, image)])
-        .filter(|(from, _)| info.name.contains(from))
-        .map(|(from, to)| info.name.replace(from, to));
-    let of_step = embedding.step.map(|step| view.run.manifest.steps[step].embeddings.clone());
-    let names: Vec<String> = of_step.into_iter().flatten().chain(swapped).collect();
-    names.into_iter().filter(|name| *name != info.name).filter_map(|name| view.embedding(&name).ok()).find(
-        |other| {
-            other.step == embedding.step
-                && other.embedding.info.dim == info.dim
-                && other.model == embedding.model
-        },
-    )
 }
 
 /// Lets the drawn rows' vectors of `asking` ask, and finds the truth by comparing every row.

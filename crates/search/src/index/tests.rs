@@ -11,7 +11,6 @@ use super::{
 use crate::{
     Of,
     condition::Rows,
-    embeddings::choose,
     exact::Scan,
     testing::{IMAGES, Place, TEXTS, context, rows},
 };
@@ -39,7 +38,7 @@ fn place(half: bool) -> Place {
 }
 
 fn find(view: &RunView) -> Found {
-    Index::find(view, &choose(view, None).unwrap()).unwrap()
+    Index::find(view, &view.choose_embedding(None).unwrap()).unwrap()
 }
 
 fn fit(view: &RunView) -> Box<Index> {
@@ -63,7 +62,7 @@ fn the_same_embedding_gives_the_same_bytes_and_recall_is_kept() {
     for half in [true, false] {
         let place = place(half);
         let view = place.view();
-        let embedding = choose(&view, None).unwrap();
+        let embedding = view.choose_embedding(None).unwrap();
         let mut seen = Vec::new();
         for (threads, memory) in [(1, 1u64 << 30), (3, 64 << 20)] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -101,7 +100,7 @@ fn looking_at_all_cells_is_comparing_every_row() {
     let place = place(true);
     let view = place.view();
     let context = context(&view, 1 << 30);
-    let embedding = choose(&view, None).unwrap();
+    let embedding = view.choose_embedding(None).unwrap();
     build(&view, &context, &embedding).unwrap();
     let mut index = fit(&view);
     index.meta.probes = index.meta.cells;
@@ -120,14 +119,14 @@ fn an_index_of_something_else_is_stale_and_a_damaged_one_is_an_error() {
     let view = place.view();
     let context = context(&view, 1 << 30);
     assert!(matches!(find(&view), Found::None));
-    build(&view, &context, &choose(&view, None).unwrap()).unwrap();
+    build(&view, &context, &view.choose_embedding(None).unwrap()).unwrap();
     fit(&view);
     assert!(!place_of(&place).join(".scratch").exists());
 
     let vectors = place_of(&place).join(VECTORS);
     let whole = fs::read(&vectors).unwrap();
     fs::write(&vectors, &whole[..whole.len() - 8]).unwrap();
-    let error = Index::find(&view, &choose(&view, None).unwrap()).unwrap_err();
+    let error = Index::find(&view, &view.choose_embedding(None).unwrap()).unwrap_err();
     assert!(error.message().contains(VECTORS) && error.hint().unwrap().contains("--index build"), "{error}");
     fs::write(&vectors, &whole).unwrap();
 
@@ -150,7 +149,7 @@ fn an_index_of_something_else_is_stale_and_a_damaged_one_is_an_error() {
 fn an_embedding_without_vectors_has_no_index() {
     let place = Place::new(&[vec![0.0; 5 * DIM]], None, DIM, true);
     let view = place.view();
-    let error = build(&view, &context(&view, 1 << 30), &choose(&view, None).unwrap()).unwrap_err();
+    let error = build(&view, &context(&view, 1 << 30), &view.choose_embedding(None).unwrap()).unwrap_err();
     assert!(error.message().contains("no row"), "{error}");
     assert!(matches!(find(&view), Found::None));
 }

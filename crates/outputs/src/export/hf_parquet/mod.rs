@@ -104,7 +104,7 @@ pub fn hf_parquet(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<HfExport> {
-    finished(&view.run)?;
+    finished(&view.run, &view.dataset)?;
     let rows = RunRows::open(&view.run, &view.dataset, &[])?;
     let schema = features::schema(rows.schema())?;
     let mut context = view.context(limits, progress, cancel);
