@@ -63,9 +63,9 @@ pub struct ExportArgs {
     #[arg(long, value_name = "TARS")]
     pub images: Option<String>,
 
-    /// hf-parquet: a file ends once it has so many bytes: 500M, 1G
-    #[arg(long, value_name = "SIZE", default_value = "500MB", value_parser = super::super::settings::parse_bytes)]
-    pub shard_bytes: u64,
+    /// hf-parquet: a file ends once it has so many bytes: 500M, 1G [default: 500MB]
+    #[arg(long, value_name = "SIZE", value_parser = super::super::settings::parse_bytes)]
+    pub shard_bytes: Option<u64>,
 
     /// hf-parquet: kept samples without a picture are no failure; missing.csv lists them all the same
     #[arg(long)]

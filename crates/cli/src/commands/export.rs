@@ -37,9 +37,11 @@ pub fn run(settings: &Settings, args: &ExportArgs) -> Result<u8> {
     if format == ExportFormat::HfParquet {
         return super::export_hf::run(settings, args, out);
     }
-    if args.images.is_some() || args.allow_missing {
-        return Err(Error::usage("--images and --allow-missing belong to --format hf-parquet")
-            .with_hint("the other formats hold no pictures"));
+    if args.images.is_some() || args.allow_missing || args.shard_bytes.is_some() {
+        return Err(Error::usage(
+            "--images, --shard-bytes and --allow-missing belong to --format hf-parquet",
+        )
+        .with_hint("the other formats hold no pictures"));
     }
     let embedding = args.embedding.as_deref();
     export(settings, &Wanted { run: &args.run, format, out, all: args.all, embedding })

@@ -14,13 +14,21 @@ use crate::{
     text,
 };
 
+/// Where a file ends if nothing else is said.
+const SHARD_BYTES: u64 = 500_000_000;
+
 /// Writes the files; exit code 3 when kept samples have no picture and nobody allowed that.
 pub fn run(settings: &Settings, args: &ExportArgs, out: &Path) -> Result<u8> {
     if args.all {
         return Err(Error::usage("--all means nothing for hf-parquet")
             .with_hint("it holds what was kept; --format parquet has the rows of dropped samples"));
     }
-    if args.shard_bytes == 0 {
+    if args.embedding.is_some() {
+        return Err(Error::usage("--embedding means nothing for hf-parquet")
+            .with_hint("its rows have pictures; clip-retrieval and embedding-atlas have vectors"));
+    }
+    let shard_bytes = args.shard_bytes.unwrap_or(SHARD_BYTES);
+    if shard_bytes == 0 {
         return Err(
             Error::usage("--shard-bytes 0 leaves no room for a row").with_hint("500MB is the default")
         );
@@ -38,7 +46,7 @@ pub fn run(settings: &Settings, args: &ExportArgs, out: &Path) -> Result<u8> {
         return Ok(super::DONE);
     }
     interrupt::install(&settings.terminal)?;
-    let options = HfOptions { out: out.into(), shard_bytes: args.shard_bytes, images: args.images.clone() };
+    let options = HfOptions { out: out.into(), shard_bytes, images: args.images.clone() };
     let export = hf_parquet(&view, &options, settings.limits, settings.reporter.as_ref(), &interrupt::CANCEL)
         .map_err(resumable)?;
     let is_short = !export.missing.is_empty() && !args.allow_missing;

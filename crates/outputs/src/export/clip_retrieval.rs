@@ -189,7 +189,7 @@ impl<'a> Metadata<'a> {
         // The captions that `text_emb` was made of.
         let encoded = arrays.iter().filter(|array| array.half == Half::Texts).find_map(|array| {
             match &view.recipe.steps[array.embedding.step?].options {
-                StepOptions::Embed(embed) => Some(embed.text.clone()),
+                StepOptions::Embed(embed) => Some(embed.text.clone()).filter(|column| !column.is_empty()),
                 _ => None,
             }
         });
