@@ -93,7 +93,7 @@ impl Prompt {
     }
 }
 
-/// The text of a prompt by the name that a report has for it ([`Prompt::name`]): one of the program's, or a file that is still the same. `None` where it
+/// The text of a prompt by the name that a report has for it: one of the program's, or a file that is still the same. `None` where it
 /// cannot be had any more.
 pub fn prompt_text(name: &str) -> Option<String> {
     if let Some((_, text)) = SHIPPED.iter().find(|(shipped, _)| named(shipped) == name) {

@@ -74,7 +74,7 @@ pub struct HfFile {
 /// What was written; `export.json` holds the same. `kept = rows + missing`, always.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HfExport {
-    /// [`MADE_BY`].
+    /// `cribble export --format hf-parquet`.
     pub made_by: String,
     /// Version of this structure.
     pub version: u32,
