@@ -4,8 +4,11 @@
 //! `|x·y − x̂·ŷ| ≤ ‖x − x̂‖‖y‖ + ‖x̂‖‖y − ŷ‖`. The four lengths are stored per row and rounded up. `x̂·ŷ` itself is an exact integer times two scales:
 //! its conversion to `f32`, the products, the comparison and the rounding of the similarity are each within a few 2⁻²⁴ of
 //! `‖x̂‖‖ŷ‖` or of the bound, which [`SLOP`] covers more than tenfold.
-use super::{Kernel, LANES};
-use crate::rows::{StoredRows, dot, normalize_row, row_count};
+use super::{
+    Kernel, LANES,
+    rows::{Rows, Values},
+};
+use crate::rows::{StoredRows, dot, row_count};
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 use std::{ops::Range, sync::OnceLock};
@@ -208,80 +211,6 @@ impl Codes {
         let kernel = self.kernel.unwrap_or(Kernel::Portable);
         let values = Values::Stored { stored, first, units, dim };
         Rows { values, words: &self.words, depth: self.depth, facts: &self.facts, kernel }
-    }
-}
-
-/// Where the values of rows come from.
-#[derive(Clone, Copy)]
-enum Values<'a> {
-    Slice { rows: &'a [f32], dim: usize },
-    Stored { stored: &'a dyn StoredRows, first: usize, units: &'a [OnceLock<Box<[f32]>>], dim: usize },
-}
-
-/// A block of rows with their codes.
-#[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    values: Values<'a>,
-    words: &'a [u32],
-    depth: usize,
-    facts: &'a [Facts],
-    kernel: Kernel,
-}
-
-impl<'a> Rows<'a> {
-    pub(crate) fn len(&self) -> usize {
-        self.facts.len()
-    }
-
-    pub(crate) fn dim(&self) -> usize {
-        match self.values {
-            Values::Slice { dim, .. } | Values::Stored { dim, .. } => dim,
-        }
-    }
-
-    pub(crate) fn row(&self, row: usize) -> &'a [f32] {
-        match self.values {
-            Values::Slice { rows, dim } => &rows[row * dim..(row + 1) * dim],
-            Values::Stored { stored, first, units, dim } => units[row].get_or_init(|| {
-                let mut values = vec![0.0; dim];
-                stored.widen(first + row, &mut values);
-                normalize_row(&mut values);
-                values.into_boxed_slice()
-            }),
-        }
-    }
-
-    pub(crate) fn facts(&self) -> &'a [Facts] {
-        self.facts
-    }
-
-    /// The code words of a row.
-    pub(crate) fn words(&self, row: usize) -> &'a [u32] {
-        &self.words[row * self.depth..(row + 1) * self.depth]
-    }
-
-    pub(super) fn depth(&self) -> usize {
-        self.depth
-    }
-
-    pub(super) fn kernel(&self) -> Kernel {
-        self.kernel
-    }
-
-    /// The sub-block of rows `start..end`.
-    pub(crate) fn part(&self, start: usize, end: usize) -> Self {
-        let values = match self.values {
-            Values::Slice { rows, dim } => Values::Slice { rows: &rows[start * dim..end * dim], dim },
-            Values::Stored { stored, first, units, dim } => {
-                Values::Stored { stored, first: first + start, units: &units[start..end], dim }
-            }
-        };
-        Self {
-            values,
-            words: &self.words[start * self.depth..end * self.depth],
-            facts: &self.facts[start..end],
-            ..*self
-        }
     }
 }
 

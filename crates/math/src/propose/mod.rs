@@ -11,13 +11,15 @@ mod codes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod rows;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use codes::{Codes, Facts, Rows, encode_bytes};
+pub(crate) use codes::{Codes, Facts, encode_bytes};
 use rayon::prelude::*;
+pub(crate) use rows::Rows;
 use std::sync::OnceLock;
 
 /// Source rows of one panel: four 512-bit registers of 32-bit sums.
