@@ -10,12 +10,11 @@
 //! Prints one JSON object: `read_s`, and `work_s` of the kernel alone.
 #![allow(clippy::print_stdout)]
 use cribble_math::{
-    Quotas, RowSource, SourceError, StoredRows,
+    Quotas, StoredRows, UnitRows,
     halves::{prefetch, widen},
     nearest::nearest,
     pairs::earlier_max,
     quota::bounds,
-    rows::normalize_row,
     workers,
 };
 use half::f16;
@@ -81,7 +80,7 @@ fn dedup(threads: usize, rows: &str, order: &str, sizes: &str, epsilon: f64, out
     let floor = (1.0 - epsilon) as f32;
     let removed: Result<Vec<Vec<u8>>, cribble_math::PairsError> = pool.install(|| {
         let work = |(): &mut (), cell: usize| {
-            let cell = CellRows { rows: &rows, order: cells[cell], dim };
+            let cell = UnitRows(CellRows { rows: &rows, order: cells[cell], dim });
             let earlier = earlier_max(&cell, None, None, floor)?;
             Ok(earlier.iter().map(|by| u8::from(by.is_removed(epsilon))).collect())
         };
@@ -107,17 +106,7 @@ impl CellRows<'_> {
 }
 
 impl StoredRows for CellRows<'_> {
-    fn widen(&self, row: usize, out: &mut [f32]) {
-        widen(self.halves(row), out);
-    }
-
-    fn expect(&self, row: usize) {
-        prefetch(self.halves(row));
-    }
-}
-
-impl RowSource for CellRows<'_> {
-    fn len(&self) -> usize {
+    fn rows(&self) -> usize {
         self.order.len()
     }
 
@@ -125,16 +114,12 @@ impl RowSource for CellRows<'_> {
         self.dim
     }
 
-    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
-        for (row, out) in out.chunks_exact_mut(self.dim).enumerate() {
-            self.widen(start + row, out);
-            normalize_row(out);
-        }
-        Ok(())
+    fn widen(&self, row: usize, out: &mut [f32]) {
+        widen(self.halves(row), out);
     }
 
-    fn as_stored(&self) -> Option<&dyn StoredRows> {
-        Some(self)
+    fn expect(&self, row: usize) {
+        prefetch(self.halves(row));
     }
 }
 

@@ -28,6 +28,7 @@ pub mod rows;
 mod scan;
 mod single;
 pub mod sketch;
+mod stored;
 #[cfg(test)]
 mod testing;
 pub mod top;
@@ -37,4 +38,5 @@ pub use components::UnionFind;
 pub use kmeans::{IterationStats, KMeans, KMeansError, KMeansOptions};
 pub use pairs::{Earlier, PairsError};
 pub use quota::{Bounds, QuotaError, Quotas};
-pub use rows::{RowSource, RowState, SliceRows, SourceError, StoredRows, VecRows};
+pub use rows::{RowSource, RowState, SliceRows, SourceError, VecRows};
+pub use stored::{StoredRows, UnitRows};

@@ -3,6 +3,7 @@
 //! The decision to question: the dot product is summed in 32 interleaved `f64` lanes, not left to right. Thirty-two lanes are what
 //! four 512-bit registers hold, so the loop vectorises; and since a product of two `f32` is exact in `f64`, a fused multiply-add gives
 //! the same bits as a product and a sum, so every instruction set computes the same number.
+use crate::stored::StoredRows;
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 use std::{error::Error, fmt};
@@ -70,15 +71,6 @@ pub trait RowSource: Sync {
     fn as_stored(&self) -> Option<&dyn StoredRows> {
         None
     }
-}
-
-/// Rows in memory, in whatever type and of whatever length.
-pub trait StoredRows: Sync {
-    /// Fills `out` (one row) with the values of a row. [`normalize_row`] makes them what [`RowSource::read`] gives.
-    fn widen(&self, row: usize, out: &mut [f32]);
-
-    /// Says that a row will be wanted soon, so that it may be brought near: [`crate::halves::prefetch`].
-    fn expect(&self, _row: usize) {}
 }
 
 /// A read past the end of an in-memory source.

@@ -1,7 +1,8 @@
 //! Tables of rows for the tests: chosen to make ties, copies and values inside the kernel's error bound.
 use crate::{
     random::Random,
-    rows::{RowSource, SourceError, StoredRows, normalize, normalize_row},
+    rows::{RowSource, SourceError, normalize},
+    stored::StoredRows,
 };
 use proptest::prelude::*;
 
@@ -111,33 +112,20 @@ impl RowSource for Streamed<'_> {
     }
 }
 
-/// Rows of any length, as they may be stored: what is read of them has unit length.
+/// Rows of any length, as they may be stored.
 pub(crate) struct Stored<'a> {
     pub rows: &'a [f32],
     pub dim: usize,
 }
 
 impl StoredRows for Stored<'_> {
-    fn widen(&self, row: usize, out: &mut [f32]) {
-        out.copy_from_slice(&self.rows[row * self.dim..(row + 1) * self.dim]);
-    }
-}
-
-impl RowSource for Stored<'_> {
-    fn len(&self) -> usize {
+    fn rows(&self) -> usize {
         self.rows.len() / self.dim
     }
     fn dim(&self) -> usize {
         self.dim
     }
-    fn read(&self, start: usize, out: &mut [f32]) -> Result<(), SourceError> {
-        for (row, out) in out.chunks_exact_mut(self.dim).enumerate() {
-            self.widen(start + row, out);
-            normalize_row(out);
-        }
-        Ok(())
-    }
-    fn as_stored(&self) -> Option<&dyn StoredRows> {
-        Some(self)
+    fn widen(&self, row: usize, out: &mut [f32]) {
+        out.copy_from_slice(&self.rows[row * self.dim..(row + 1) * self.dim]);
     }
 }

@@ -1,7 +1,7 @@
 //! The pair search against scoring every pair.
 use super::*;
 use crate::{
-    UnionFind,
+    UnionFind, UnitRows,
     rows::{SliceRows, similarity},
     sketch::{Axes, SketchBuffers},
     testing::{DIMS, Kind, SIZES, Stored, Streamed, in_pool, kinds, table},
@@ -100,7 +100,7 @@ proptest! {
         let flags = flags(n, seed);
         let visitor = visits.then_some(&flags[..]);
         let of_unit = earlier_max(&SliceRows::new(&rows, dim), None, visitor, floor).unwrap();
-        let of_stored = in_pool(2, || earlier_max_in_blocks(&Stored { rows: &stored, dim }, None, visitor, floor, block));
+        let of_stored = in_pool(2, || earlier_max_in_blocks(&UnitRows(Stored { rows: &stored, dim }), None, visitor, floor, block));
         prop_assert_eq!(bits(&of_stored.unwrap()), bits(&of_unit));
     }
 

@@ -8,7 +8,10 @@ use super::{
     Kernel, LANES,
     rows::{Rows, Values},
 };
-use crate::rows::{StoredRows, dot, row_count};
+use crate::{
+    rows::{dot, row_count},
+    stored::StoredRows,
+};
 use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 use std::{ops::Range, sync::OnceLock};

@@ -1,6 +1,6 @@
 //! A block of rows beside their codes, wherever the values lie.
 use super::{Facts, Kernel};
-use crate::rows::{StoredRows, normalize_row};
+use crate::{rows::normalize_row, stored::StoredRows};
 use std::sync::OnceLock;
 
 /// Where the values of rows come from.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use cribble_core::Result;
 use cribble_io::npy::ElementType;
-use cribble_math::{RowSource, RowState, SourceError, StoredRows, halves::prefetch, rows::normalize_row};
+use cribble_math::{RowState, StoredRows, UnitRows, halves::prefetch, rows::normalize_row};
 use cribble_pipeline::{
     Embedding, GlobalRow, StepContext,
     vectors::{open_floats, read_rows, widen_row},
@@ -61,8 +61,8 @@ impl Fetched {
     }
 
     /// Some of the wanted rows, by their numbers, for a search.
-    pub fn part(&self, wanted: Range<usize>) -> Part<'_> {
-        Part { fetched: self, wanted }
+    pub fn part(&self, wanted: Range<usize>) -> UnitRows<Part<'_>> {
+        UnitRows(Part { fetched: self, wanted })
     }
 
     fn bytes(&self, wanted: usize) -> &[u8] {
@@ -78,17 +78,7 @@ pub struct Part<'a> {
 }
 
 impl StoredRows for Part<'_> {
-    fn widen(&self, row: usize, out: &mut [f32]) {
-        widen_row(self.fetched.element, self.fetched.bytes(self.wanted.start + row), out);
-    }
-
-    fn expect(&self, row: usize) {
-        prefetch(self.fetched.bytes(self.wanted.start + row));
-    }
-}
-
-impl RowSource for Part<'_> {
-    fn len(&self) -> usize {
+    fn rows(&self) -> usize {
         self.wanted.len()
     }
 
@@ -96,15 +86,12 @@ impl RowSource for Part<'_> {
         self.fetched.dim
     }
 
-    fn read(&self, start: usize, out: &mut [f32]) -> std::result::Result<(), SourceError> {
-        for (row, out) in out.chunks_exact_mut(self.fetched.dim).enumerate() {
-            self.fetched.unit(self.wanted.start + start + row, out);
-        }
-        Ok(())
+    fn widen(&self, row: usize, out: &mut [f32]) {
+        widen_row(self.fetched.element, self.fetched.bytes(self.wanted.start + row), out);
     }
 
-    fn as_stored(&self) -> Option<&dyn StoredRows> {
-        Some(self)
+    fn expect(&self, row: usize) {
+        prefetch(self.fetched.bytes(self.wanted.start + row));
     }
 }
 
