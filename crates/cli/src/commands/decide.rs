@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arrow::array::AsArray;
 use arrow::datatypes::Int32Type;
 use cribble_core::{Error, Result};
+use cribble_outputs::card::day;
 use cribble_pipeline::{Decided, Decision, Decisions, Place, RunFolder, StepState, read_column};
 use serde_json::json;
 
@@ -87,20 +88,11 @@ fn clustering(run: &RunFolder, cluster: u32) -> Result<String> {
     Ok(steps[index].hash.clone())
 }
 
-/// A time as `2026-11-21T15:04:05Z` (RFC 3339, seconds). Days become a date by counting in eras of 400 years from 1 March 0000, so that the
-/// leap day is a year's last.
+/// A time as `2026-11-21T15:04:05Z` (RFC 3339, seconds).
 fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = 400 * era + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+    let rest = seconds % 86_400;
+    format!("{}T{:02}:{:02}:{:02}Z", day(seconds), rest / 3600, rest / 60 % 60, rest % 60)
 }
 
 #[cfg(test)]
