@@ -2,7 +2,7 @@
 //! Row groups are kept small, because the parquet writer holds one of them in memory.
 use crate::{AtomicFile, IoError, Location, Result, SourceFile, storage::ParquetSource};
 use arrow::{
-    array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions},
+    array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringBuilder},
     compute::BatchCoalescer,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
@@ -55,6 +55,16 @@ pub fn uid_array(uids: &[Uid]) -> ArrayRef {
     }
     // 16 bytes for each: the lengths agree by construction.
     Arc::new(FixedSizeBinaryArray::new(16, bytes.into(), None))
+}
+
+/// Uids as a column of text, as people and other programs read them.
+pub fn uid_texts(uids: impl ExactSizeIterator<Item = Uid>) -> ArrayRef {
+    let mut texts = StringBuilder::with_capacity(uids.len(), 32 * uids.len());
+    for uid in uids {
+        // Hexadecimal digits are always UTF-8.
+        texts.append_value(str::from_utf8(&uid.to_hex()).unwrap_or_default());
+    }
+    Arc::new(texts.finish())
 }
 
 /// Writes one parquet file: zstd level 1, the same bytes for the same batches however they are cut. Nothing appears under the final

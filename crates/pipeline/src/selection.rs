@@ -7,11 +7,11 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, StringBuilder, UInt32Array},
+    array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, UInt32Array},
     datatypes::{DataType, Field, Schema, UInt32Type},
 };
 use cribble_core::{Error, Result, SelectionReport, Uid};
-use cribble_io::{RowChoice, tables::TableWriter};
+use cribble_io::{RowChoice, TableWriter, uid_texts};
 use rayon::prelude::*;
 
 use crate::{
@@ -159,15 +159,10 @@ fn decide(run: &RunFolder, shard: &str, uids: &[Uid], decisions: &Decisions) -> 
 }
 
 fn write_shard(path: &Path, rows: &[Selection]) -> Result<()> {
-    let mut uids = StringBuilder::with_capacity(rows.len(), 32 * rows.len());
-    for row in rows {
-        let hex = row.uid.to_hex();
-        uids.append_value(str::from_utf8(&hex).map_err(|error| Error::bug(error.to_string()))?);
-    }
     let batch = RecordBatch::try_new(
         schema(),
         vec![
-            Arc::new(uids.finish()),
+            uid_texts(rows.iter().map(|row| row.uid)),
             Arc::new(rows.iter().map(|row| Some(row.keep)).collect::<BooleanArray>()),
             Arc::new(rows.iter().map(|row| row.dropped_by.as_deref()).collect::<StringArray>()),
             Arc::new(rows.iter().map(|row| row.reason.as_deref()).collect::<StringArray>()),

@@ -6,7 +6,7 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
 use cribble_core::{Error, Result, Uid};
-use cribble_io::{Dataset, is_text};
+use cribble_io::{Dataset, is_text, uid_texts};
 use cribble_outputs::{RunRows, ShardRows, json_value};
 use cribble_pipeline::{RunFolder, Selection};
 use qdrant_client::qdrant::FieldType;
@@ -95,7 +95,7 @@ impl<'a> Payloads<'a> {
     pub fn read(&self, shard: u32) -> Result<ShardPayloads> {
         let ShardRows { uids, selection, columns } = self.rows.read(shard)?;
         let mut arrays: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from_iter_values(uids.iter().map(Uid::to_string))),
+            uid_texts(uids.iter().copied()),
             Arc::new(StringArray::from_iter_values(uids.iter().map(|_| &self.name))),
         ];
         for column in columns.columns() {

@@ -5,9 +5,9 @@ use super::{
     pixels::{ImageReader, Pixels},
     schema::{Gathered, conform},
 };
-use crate::{ArrayReader, Batches, IoError, Result, Storage, storage::LocalStorage};
+use crate::{ArrayReader, Batches, IoError, Result, Storage, storage::LocalStorage, tables::uid_texts};
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray},
+    array::{RecordBatch, RecordBatchOptions},
     compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
@@ -204,7 +204,7 @@ impl Dataset {
             let range = row..row + batch.num_rows();
             row = range.end;
             let here = uids.get(range).unwrap_or_default();
-            let made: ArrayRef = Arc::new(StringArray::from_iter_values(here.iter().map(Uid::to_string)));
+            let made = uid_texts(here.iter().copied());
             let mut rest = batch.columns().iter();
             let columns = fields
                 .iter()

@@ -15,6 +15,7 @@ use cribble_core::{Error, Result, StepOptions, Uid};
 use cribble_io::{
     StagedFolder, TableWriter, is_text,
     npy::{ElementType, NpyWriter},
+    uid_texts,
 };
 use cribble_math::RowState;
 use cribble_pipeline::{
@@ -222,7 +223,7 @@ impl<'a> Metadata<'a> {
                 .map_err(|error| Error::input(format!("the column {caption} is no text: {error}")))?;
             arrays.push(text);
         }
-        arrays.push(Arc::new(StringArray::from_iter_values(uids.iter().map(Uid::to_string))));
+        arrays.push(uid_texts(uids.iter().copied()));
         arrays.extend(self.rest.iter().map(|&at| columns.column(at).clone()));
         let wrong = |error| Error::input(format!("shard {shard}: {error}"));
         let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(wrong)?;

@@ -6,8 +6,8 @@ use arrow::{
     compute::filter_record_batch,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
-use cribble_core::{Cancel, Error, Progress, Result, Uid};
-use cribble_io::{AtomicFile, IoError, TableWriter, source::Dataset};
+use cribble_core::{Cancel, Error, Progress, Result};
+use cribble_io::{AtomicFile, IoError, TableWriter, source::Dataset, uid_texts};
 use cribble_pipeline::{RunFolder, Selection};
 use serde_json::Map;
 
@@ -51,8 +51,7 @@ pub fn rows(
     for shard in dataset.shards() {
         cancel.check()?;
         let ShardRows { uids, selection, columns: own } = rows.read(shard.index)?;
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(StringArray::from_iter_values(uids.iter().map(Uid::to_string)))];
+        let mut columns: Vec<ArrayRef> = vec![uid_texts(uids.iter().copied())];
         if all {
             let text = |of: fn(&Selection) -> Option<&str>| -> ArrayRef {
                 Arc::new(selection.iter().map(of).collect::<StringArray>())

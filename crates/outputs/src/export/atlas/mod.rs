@@ -15,7 +15,7 @@ use arrow::{
     datatypes::{DataType, Field, Float32Type, Int32Type, Schema, SchemaRef},
 };
 use cribble_core::{Error, Result, StepOptions, Uid};
-use cribble_io::{SourceFile, StagedFolder, TableWriter, npy::NpyFile};
+use cribble_io::{SourceFile, StagedFolder, TableWriter, npy::NpyFile, uid_texts};
 use cribble_math::{
     KMeansOptions, RowState, SliceRows, kmeans,
     layout::{Map, Tsne},
@@ -310,8 +310,7 @@ fn batch(
     labels: &Labels,
     schema: &SchemaRef,
 ) -> Result<RecordBatch> {
-    let mut columns: Vec<ArrayRef> =
-        vec![Arc::new(StringArray::from_iter_values(part.uids.iter().map(Uid::to_string)))];
+    let mut columns: Vec<ArrayRef> = vec![uid_texts(part.uids.iter().copied())];
     columns.extend(table.captions(part)?);
     for axis in 0..2 {
         let values = places.iter().map(|place| place.map_or(0.0, |place| place[axis]));
