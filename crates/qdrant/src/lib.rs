@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 mod collection;
 mod duplicates;
+#[cfg(feature = "edge")]
+mod edge;
 mod fault;
 mod filter;
 mod key;

@@ -1,9 +1,10 @@
 //! The connection to a server: one channel, every call with the key, in the pace that the server allows, again where that may help. Whatever is
-//! asynchronous ends here: a runtime of one thread lives inside [`Server`], and its methods block.
+//! asynchronous ends here: a runtime of one thread lives inside [`Server`], and its methods block. With the feature `edge` a folder of this machine
+//! can stand where the server would: its calls go to Qdrant's embedded library.
 //!
 //! The calls are the stubs that the official client is generated with, not its `Qdrant` type, which repeats a call at once when the server is
 //! unavailable (whatever time it asked for), prints to standard output, and repeats a malformed key in an error.
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{path::Path, pin::pin, sync::Arc, time::Duration};
 
 use cribble_core::{Cancel, Error, Result};
 use qdrant_client::qdrant::{
@@ -21,6 +22,8 @@ use tonic::{
     transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
+#[cfg(feature = "edge")]
+use crate::edge::Edge;
 use crate::{
     ApiKey,
     fault::{Fault, backoff},
@@ -32,11 +35,13 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What a person can do who reaches no server.
 const NO_SERVER: &str = "start one (docker run -p 6333:6333 -p 6334:6334 qdrant/qdrant) or give its address with --url; 6334 is the port for gRPC, \
                          6333 the one of the dashboard; without --url, `query` and `pull` work on the run itself";
+/// What an address begins with that is a folder for the embedded library.
+const EMBEDDED: &str = "edge:";
 
 /// Where a server is and how to treat it.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Its address for gRPC: `http://localhost:6334`.
+    /// Its address for gRPC: `http://localhost:6334`; or `edge:FOLDER`, which is no server but a folder that the embedded library keeps.
     pub url: String,
     /// Its key, where it has one.
     pub key: Option<ApiKey>,
@@ -68,17 +73,16 @@ impl Server {
     /// Connects and asks the server who it is.
     ///
     /// # Errors
-    /// The address is none; nobody answers there, or somebody who is no Qdrant; the key is refused.
+    /// The address is none; nobody answers there, or somebody who is no Qdrant; the key is refused; this build has no embedded library.
     pub fn connect(options: &ServerOptions, cancel: &'static Cancel) -> Result<Self> {
+        if let Some(folder) = options.url.strip_prefix(EMBEDDED) {
+            return Self::embedded(Path::new(folder), options, cancel);
+        }
         let url = match options.url.contains("://") {
             true => options.url.clone(),
             false => format!("http://{}", options.url),
         };
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-                Error::input(format!("cannot wait for a network: {error}"))
-                    .with_hint("the limit of open files may be reached (ulimit -n)")
-            })?;
+        let runtime = runtime()?;
         let endpoint = endpoint(&url, options)?;
         let client = wait(&runtime, cancel, async {
             let channel = endpoint.connect().await.map_err(|error| {
@@ -87,7 +91,7 @@ impl Server {
             })?;
             let key = options.key.as_ref().map(|key| Ok::<_, Error>((key.clone(), key.header()?)));
             let client = Client {
-                channel,
+                transport: Transport::Network(channel),
                 url: url.clone(),
                 key: key.transpose()?,
                 retries: options.retries,
@@ -106,6 +110,36 @@ impl Server {
             Err(fault) => return Err(fault.error("saying hello", &url)),
         };
         Ok(Self { runtime, client, version, in_flight: options.in_flight.max(1), cancel })
+    }
+
+    #[cfg(feature = "edge")]
+    fn embedded(folder: &Path, options: &ServerOptions, cancel: &'static Cancel) -> Result<Self> {
+        let client = Client {
+            transport: Transport::Embedded(Arc::new(Edge::new(folder))),
+            url: options.url.clone(),
+            key: None,
+            retries: 0,
+            pace: Pace::new(options.in_flight),
+        };
+        let in_flight = options.in_flight.max(1);
+        Ok(Self {
+            runtime: runtime()?,
+            client: Arc::new(client),
+            version: "embedded".into(),
+            in_flight,
+            cancel,
+        })
+    }
+
+    #[cfg(not(feature = "edge"))]
+    fn embedded(folder: &Path, _: &ServerOptions, _: &'static Cancel) -> Result<Self> {
+        Err(Error::usage(format!(
+            "--url {EMBEDDED}{}: this program was built without Qdrant's embedded library",
+            folder.display()
+        ))
+        .with_hint(
+            "build it with `cargo build --release --features qdrant-edge`, or give the address of a server",
+        ))
     }
 
     /// Its address.
@@ -127,6 +161,13 @@ impl Server {
     pub(crate) fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         wait(&self.runtime, self.cancel, work)
     }
+}
+
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Error::input(format!("cannot wait for a network: {error}"))
+            .with_hint("the limit of open files may be reached (ulimit -n)")
+    })
 }
 
 fn wait<T>(runtime: &Runtime, cancel: &Cancel, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -168,10 +209,18 @@ fn root(error: &dyn std::error::Error) -> String {
     bottom.to_string()
 }
 
+/// Where calls go.
+#[derive(Debug)]
+enum Transport {
+    Network(Channel),
+    #[cfg(feature = "edge")]
+    Embedded(Arc<Edge>),
+}
+
 /// The calls.
 #[derive(Debug)]
 pub(crate) struct Client {
-    channel: Channel,
+    transport: Transport,
     pub url: String,
     key: Option<(ApiKey, MetadataValue<Ascii>)>,
     retries: u32,
@@ -183,10 +232,16 @@ macro_rules! calls {
     ($($name:ident: $client:ident.$method:ident($request:ty) -> $response:ty;)*) => {
         impl Client {
             $(pub async fn $name(&self, message: $request) -> Result<$response, Fault> {
-                self.call(message, |channel, request| async move {
-                    $client::new(channel).max_decoding_message_size(usize::MAX).$method(request).await
-                })
-                .await
+                match &self.transport {
+                    Transport::Network(channel) => {
+                        self.call(channel, message, |channel, request| async move {
+                            $client::new(channel).max_decoding_message_size(usize::MAX).$method(request).await
+                        })
+                        .await
+                    }
+                    #[cfg(feature = "edge")]
+                    Transport::Embedded(edge) => here(edge, move |edge| edge.$name(message)).await,
+                }
             })*
         }
     };
@@ -209,10 +264,37 @@ calls! {
     delete: PointsClient.delete(DeletePoints) -> PointsOperationResponse;
 }
 
+/// A call of the embedded library, on a thread where it may take its time.
+#[cfg(feature = "edge")]
+async fn here<R: Send + 'static>(
+    edge: &Arc<Edge>,
+    call: impl FnOnce(&Edge) -> Result<R, Status> + Send + 'static,
+) -> Result<R, Fault> {
+    let edge = edge.clone();
+    let done = tokio::task::spawn_blocking(move || call(&edge)).await;
+    let answer = done.unwrap_or_else(|error| Err(Status::internal(format!("the embedded library: {error}"))));
+    answer.map_err(|status| Fault::of(&status, str::to_owned))
+}
+
 impl Client {
+    /// Leaves a collection as it is best found: a server sees to that by itself, the embedded library is asked to write everything to disk and to
+    /// build its indexes.
+    pub async fn settle(&self, collection: &str) -> Result<()> {
+        match &self.transport {
+            Transport::Network(_) => Ok(()),
+            #[cfg(feature = "edge")]
+            Transport::Embedded(edge) => {
+                let name = collection.to_owned();
+                let settled = here(edge, move |edge| edge.settle(&name)).await;
+                settled.map_err(|fault| self.error(&format!("indexing '{collection}'"), &fault))
+            }
+        }
+    }
+
     /// A call, repeated while its fault may pass. All calls that we make may be repeated: the same one twice leaves what one leaves.
     async fn call<M: Clone, R, F>(
         &self,
+        channel: &Channel,
         message: M,
         send: impl Fn(Channel, Request<M>) -> F,
     ) -> Result<R, Fault>
@@ -226,7 +308,7 @@ impl Client {
             if let Some((_, header)) = &self.key {
                 request.metadata_mut().insert("api-key", header.clone());
             }
-            let answer = send(self.channel.clone(), request).await;
+            let answer = send(channel.clone(), request).await;
             drop(pass);
             let fault = match answer {
                 Ok(response) => {

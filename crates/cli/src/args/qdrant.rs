@@ -71,7 +71,7 @@ pub struct PushArgs {
     /// The run folder
     pub run: PathBuf,
 
-    /// The server's address for gRPC
+    /// The server's address for gRPC; edge:FOLDER is Qdrant's embedded library, where it is built in
     #[arg(long, value_name = "URL", default_value = USUAL_URL)]
     pub url: String,
 
@@ -155,7 +155,7 @@ pub struct QueryArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
 
-    /// The server's address for gRPC [default: none, the run folder itself is asked]
+    /// The server's address for gRPC, or edge:FOLDER [default: none, the run folder itself is asked]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 
@@ -196,7 +196,7 @@ pub struct DedupPointsArgs {
     #[arg(long)]
     pub exact: bool,
 
-    /// The server's address for gRPC
+    /// The server's address for gRPC; edge:FOLDER is Qdrant's embedded library, where it is built in
     #[arg(long, value_name = "URL", default_value = USUAL_URL)]
     pub url: String,
 
@@ -228,7 +228,7 @@ pub struct PullArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "out")]
     pub out_run: Option<PathBuf>,
 
-    /// The server's address for gRPC [default: none, the run folder itself is asked]
+    /// The server's address for gRPC, or edge:FOLDER [default: none, the run folder itself is asked]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 

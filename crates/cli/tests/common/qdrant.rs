@@ -96,14 +96,26 @@ pub struct Service {
     pub url: String,
     /// A name that no other test uses.
     pub collection: String,
+    /// The test server, which may have Qdrant's embedded library behind it, and then a folder.
     fake: Option<FakeQdrant>,
+    folder: Option<tempfile::TempDir>,
 }
 
 impl Service {
     /// The test server.
     pub fn fake(options: FakeOptions) -> Self {
         let fake = FakeQdrant::start(options).unwrap();
-        Self { url: fake.url(), collection: "pool".into(), fake: Some(fake) }
+        Self { url: fake.url(), collection: "pool".into(), fake: Some(fake), folder: None }
+    }
+
+    /// The test server, its points kept by Qdrant's embedded library.
+    #[cfg(feature = "qdrant-edge")]
+    fn embedded() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = FakeOptions { embedded: Some(folder.path().into()), ..FakeOptions::default() };
+        let mut service = Self::fake(options);
+        service.folder = Some(folder);
+        service
     }
 
     /// What the test server lets itself be told.
@@ -112,7 +124,7 @@ impl Service {
     }
 
     pub fn is_fake(&self) -> bool {
-        self.fake.is_some()
+        self.fake.is_some() && self.folder.is_none()
     }
 
     /// Arguments that name it.
@@ -129,22 +141,24 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        if self.fake.is_none() {
+        if !self.is_fake() {
             let (url, collection) = (self.url.clone(), self.collection.clone());
             let _ = block_on(async move { client(&url).delete_collection(collection).await });
         }
     }
 }
 
-/// The test server, and a real one where CRIBBLE_QDRANT_URL says where it is.
+/// The test server, the one that has Qdrant's library behind it where that is built, and a real one where CRIBBLE_QDRANT_URL says where it is.
 pub fn services(test: &str) -> Vec<Service> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let mut services = vec![Service::fake(FakeOptions::default())];
+    #[cfg(feature = "qdrant-edge")]
+    services.push(Service::embedded());
     match std::env::var("CRIBBLE_QDRANT_URL") {
         Ok(url) => {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let collection = format!("cribble-test-{}-{number}-{test}", std::process::id());
-            services.push(Service { url, collection, fake: None });
+            services.push(Service { url, collection, fake: None, folder: None });
         }
         // Not by `eprintln!`, which tests that pass keep to themselves.
         Err(_) => {

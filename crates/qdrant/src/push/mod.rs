@@ -175,6 +175,7 @@ pub fn push(
         report.removed = server.run(target.remove_gone(uids()?))?;
         report.points = server.run(target.count())?;
     }
+    server.run(target.client.settle(&options.collection))?;
     let met = spaces.iter().zip(&batches.vectors);
     report.vectors = met
         .map(|(space, &samples)| VectorReport { name: space.name.clone(), dim: space.dim, samples })

@@ -11,6 +11,8 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use super::{Act, Data, Seen, Shared, lock};
+#[cfg(feature = "edge")]
+use crate::edge::Edge;
 
 type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send>>;
 
@@ -26,6 +28,8 @@ struct Method<M, R> {
     path: String,
     points: fn(&M) -> usize,
     work: fn(&mut Data, M) -> Result<R, Status>,
+    #[cfg(feature = "edge")]
+    embedded: fn(&Edge, M) -> Result<R, Status>,
 }
 
 impl<M: Send + 'static, R: Send + 'static> UnaryService<M> for Method<M, R> {
@@ -34,6 +38,8 @@ impl<M: Send + 'static, R: Send + 'static> UnaryService<M> for Method<M, R> {
 
     fn call(&mut self, request: Request<M>) -> Self::Future {
         let (shared, path, work) = (self.shared.clone(), self.path.clone(), self.work);
+        #[cfg(feature = "edge")]
+        let embedded = self.embedded;
         let given = request.metadata().get("api-key").and_then(|key| key.to_str().ok()).map(String::from);
         let message = request.into_inner();
         let points = (self.points)(&message);
@@ -53,7 +59,13 @@ impl<M: Send + 'static, R: Send + 'static> UnaryService<M> for Method<M, R> {
                 seen
             };
             let act = (lock(&shared.script))(&seen);
-            let work = |message| work(&mut lock(&shared.data), message).map(Response::new);
+            let work = |message| {
+                #[cfg(feature = "edge")]
+                if let Some(edge) = &shared.edge {
+                    return embedded(edge, message).map(Response::new);
+                }
+                work(&mut lock(&shared.data), message).map(Response::new)
+            };
             match act {
                 Act::Answer => work(message),
                 Act::After(pause) => {
@@ -81,9 +93,9 @@ impl<M: Send + 'static, R: Send + 'static> UnaryService<M> for Method<M, R> {
     }
 }
 
-/// One line for each method: its path, its messages, what the data does, and how many points a call carries.
+/// One line for each method: its path, its messages, who does it, and how many points a call carries.
 macro_rules! methods {
-    ($($path:literal: $request:ident -> $response:ident = $work:expr, $points:expr;)*) => {
+    ($($path:literal: $request:ident -> $response:ident = $method:ident, $points:expr;)*) => {
         impl Service<http::Request<Body>> for Api {
             type Response = http::Response<Body>;
             type Error = Infallible;
@@ -99,8 +111,14 @@ macro_rules! methods {
                     $($path => Box::pin(async move {
                         let codec = ProstCodec::<proto::$response, proto::$request>::default();
                         let limit = shared.message_bytes;
-                        let method: Method<proto::$request, proto::$response> =
-                            Method { shared, path, points: $points, work: $work };
+                        let method: Method<proto::$request, proto::$response> = Method {
+                            shared,
+                            path,
+                            points: $points,
+                            work: Data::$method,
+                            #[cfg(feature = "edge")]
+                            embedded: Edge::$method,
+                        };
                         Ok(Grpc::new(codec).max_decoding_message_size(limit).unary(method, request).await)
                     }),)*
                     _ => Box::pin(async move { Ok(Status::unimplemented(path).into_http()) }),
@@ -111,20 +129,18 @@ macro_rules! methods {
 }
 
 methods! {
-    "/qdrant.Qdrant/HealthCheck": HealthCheckRequest -> HealthCheckReply = |_, _| Ok(proto::HealthCheckReply {
-        title: "a test".into(), version: "1.20.0-test".into(), commit: None,
-    }), |_| 0;
-    "/qdrant.Collections/CollectionExists": CollectionExistsRequest -> CollectionExistsResponse = Data::exists, |_| 0;
-    "/qdrant.Collections/Get": GetCollectionInfoRequest -> GetCollectionInfoResponse = Data::info, |_| 0;
-    "/qdrant.Collections/Create": CreateCollection -> CollectionOperationResponse = Data::create, |_| 0;
-    "/qdrant.Collections/Delete": DeleteCollection -> CollectionOperationResponse = Data::remove, |_| 0;
-    "/qdrant.Points/CreateFieldIndex": CreateFieldIndexCollection -> PointsOperationResponse = Data::index, |_| 0;
-    "/qdrant.Points/CreateVectorName": CreateVectorNameRequest -> PointsOperationResponse = Data::add_vector, |_| 0;
-    "/qdrant.Points/Get": GetPoints -> GetResponse = Data::get, |m| m.ids.len();
-    "/qdrant.Points/Scroll": ScrollPoints -> ScrollResponse = Data::scroll, |_| 0;
-    "/qdrant.Points/Count": CountPoints -> CountResponse = Data::count, |_| 0;
-    "/qdrant.Points/Query": QueryPoints -> QueryResponse = Data::query, |_| 0;
-    "/qdrant.Points/QueryBatch": QueryBatchPoints -> QueryBatchResponse = Data::query_batch, |m| m.query_points.len();
-    "/qdrant.Points/Upsert": UpsertPoints -> PointsOperationResponse = Data::upsert, |m| m.points.len();
-    "/qdrant.Points/Delete": DeletePoints -> PointsOperationResponse = Data::delete, |_| 0;
+    "/qdrant.Qdrant/HealthCheck": HealthCheckRequest -> HealthCheckReply = health, |_| 0;
+    "/qdrant.Collections/CollectionExists": CollectionExistsRequest -> CollectionExistsResponse = exists, |_| 0;
+    "/qdrant.Collections/Get": GetCollectionInfoRequest -> GetCollectionInfoResponse = info, |_| 0;
+    "/qdrant.Collections/Create": CreateCollection -> CollectionOperationResponse = create, |_| 0;
+    "/qdrant.Collections/Delete": DeleteCollection -> CollectionOperationResponse = delete_collection, |_| 0;
+    "/qdrant.Points/CreateFieldIndex": CreateFieldIndexCollection -> PointsOperationResponse = create_index, |_| 0;
+    "/qdrant.Points/CreateVectorName": CreateVectorNameRequest -> PointsOperationResponse = create_vector, |_| 0;
+    "/qdrant.Points/Get": GetPoints -> GetResponse = get, |m| m.ids.len();
+    "/qdrant.Points/Scroll": ScrollPoints -> ScrollResponse = scroll, |_| 0;
+    "/qdrant.Points/Count": CountPoints -> CountResponse = count, |_| 0;
+    "/qdrant.Points/Query": QueryPoints -> QueryResponse = query, |_| 0;
+    "/qdrant.Points/QueryBatch": QueryBatchPoints -> QueryBatchResponse = query_batch, |m| m.query_points.len();
+    "/qdrant.Points/Upsert": UpsertPoints -> PointsOperationResponse = upsert, |m| m.points.len();
+    "/qdrant.Points/Delete": DeletePoints -> PointsOperationResponse = delete, |_| 0;
 }

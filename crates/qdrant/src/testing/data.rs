@@ -136,6 +136,10 @@ impl Data {
         self.collections.get_mut(name).ok_or_else(missing)
     }
 
+    pub fn health(&mut self, _: proto::HealthCheckRequest) -> Answer<proto::HealthCheckReply> {
+        Ok(proto::HealthCheckReply { title: "a test".into(), version: "1.20.0-test".into(), commit: None })
+    }
+
     pub fn exists(
         &mut self,
         asked: proto::CollectionExistsRequest,
@@ -178,12 +182,15 @@ impl Data {
         Ok(proto::CollectionOperationResponse { result: true, time: 0.0 })
     }
 
-    pub fn remove(&mut self, asked: proto::DeleteCollection) -> Answer<proto::CollectionOperationResponse> {
+    pub fn delete_collection(
+        &mut self,
+        asked: proto::DeleteCollection,
+    ) -> Answer<proto::CollectionOperationResponse> {
         let result = self.collections.remove(&asked.collection_name).is_some();
         Ok(proto::CollectionOperationResponse { result, time: 0.0 })
     }
 
-    pub fn index(
+    pub fn create_index(
         &mut self,
         asked: proto::CreateFieldIndexCollection,
     ) -> Answer<proto::PointsOperationResponse> {
@@ -192,7 +199,7 @@ impl Data {
         done()
     }
 
-    pub fn add_vector(
+    pub fn create_vector(
         &mut self,
         asked: proto::CreateVectorNameRequest,
     ) -> Answer<proto::PointsOperationResponse> {

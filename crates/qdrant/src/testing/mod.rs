@@ -1,5 +1,6 @@
 //! A server for tests that speaks the official protocol: the messages of `qdrant-client` over gRPC on a port of this machine, points in
-//! memory, and faults as a script says. Not part of the API; other crates' tests may use it.
+//! memory (or, with the feature `edge`, kept by Qdrant's own embedded library), and faults as a script says. Not part of the API; other crates'
+//! tests may use it.
 //!
 //! It does what Qdrant's documentation says, as far as Cribble asks: a point is replaced as a whole, cosine vectors are stored with unit
 //! length, lists are in the order of ids, conditions on fields that a point has not are false.
@@ -55,6 +56,9 @@ type Script = Box<dyn Fn(&Seen) -> Act + Send + Sync>;
 /// What the threads share.
 struct Shared {
     data: Mutex<Data>,
+    /// Who has the points instead.
+    #[cfg(feature = "edge")]
+    edge: Option<crate::edge::Edge>,
     calls: Mutex<Vec<Seen>>,
     script: Mutex<Script>,
     connections: Mutex<Vec<std::net::TcpStream>>,
@@ -93,6 +97,9 @@ pub struct FakeOptions {
     pub message_bytes: usize,
     /// Whether named vectors can be added to a collection (Qdrant 1.18).
     pub adds_vectors: bool,
+    /// A folder in which Qdrant's embedded library keeps the points instead.
+    #[cfg(feature = "edge")]
+    pub embedded: Option<std::path::PathBuf>,
 }
 
 impl FakeQdrant {
@@ -106,6 +113,8 @@ impl FakeQdrant {
         let address = listener.local_addr()?;
         let message_bytes = if options.message_bytes == 0 { usize::MAX } else { options.message_bytes };
         let shared = Arc::new(Shared {
+            #[cfg(feature = "edge")]
+            edge: options.embedded.as_deref().map(crate::edge::Edge::new),
             data: Mutex::new(Data { adds_vectors: options.adds_vectors, ..Data::default() }),
             calls: Mutex::default(),
             script: Mutex::new(Box::new(|_| Act::Answer)),
