@@ -125,7 +125,6 @@ pub fn write_selection(
         .enumerate()
         .map(|(index, shard)| {
             executor.cancel.check()?;
-            let uids = dataset.uids(index as u32)?;
             let fates = decide(run, &shard.name, dataset.uids(index as u32)?, &decisions)?;
             fates.write(&selection_path(run.path(), &shard.name))?;
             if let Some(chosen) = &chosen {
