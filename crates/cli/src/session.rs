@@ -84,6 +84,12 @@ pub fn open_input(settings: &Settings, input: &InputOptions) -> Result<Dataset> 
         ));
     }
     let dataset = Dataset::open(&OpenOptions::from(input))?;
+    say_input(settings, input, &dataset);
+    Ok(dataset)
+}
+
+/// Says what an input is.
+pub fn say_input(settings: &Settings, input: &InputOptions, dataset: &Dataset) {
     settings.terminal.say(&format!(
         "{}: {}, {}, {}",
         input.path,
@@ -94,7 +100,6 @@ pub fn open_input(settings: &Settings, input: &InputOptions) -> Result<Dataset> 
     for note in dataset.notes() {
         settings.terminal.note(note);
     }
-    Ok(dataset)
 }
 
 impl Opened {

@@ -65,7 +65,7 @@ fn samples_of_tars_have_their_keys() {
     let service = Service::fake(FakeOptions::default());
     let words = service.words();
     let push = |run: &str, code: i32| place.run(&[&["qdrant", "push", run], &words[..]].concat(), code);
-    push("none", 1).error("none has no embeddings", "embed");
+    push("none", 2).error("none has no embeddings", "embed");
     place.run(
         &[
             "embed",
@@ -258,7 +258,7 @@ fn runs_that_cannot_be_pushed_are_shown_for_what_they_are() {
     push("nowhere", 1).error("no run folder", "--out");
     let model = place.path("run/embeddings/demo_img/model.json");
     std::fs::rename(&model, place.path("kept")).unwrap();
-    push("run", 1).error("model.json", "not whole");
+    push("run", 1).error("model.json is gone", "run the recipe again");
     std::fs::rename(place.path("kept"), model).unwrap();
     place.run(&["run", "recipe.toml", "--out", "half", "--only", "2", "--max-error-rate", "1", "-q"], 0);
     push("half", 1).error("half is not finished", "same --out");

@@ -71,6 +71,11 @@ fn a_condition_becomes_a_run_that_everything_works_on() {
         let uid = wanted[0].to_string();
         let like = place.json(&["search", "pulled", "--uid", &uid, "--embedding", "l14_img"], 0);
         assert!(!like["hits"].as_array().unwrap().is_empty());
+        // Which of its embeddings is meant must be said, but for a condition alone.
+        let ask = ["qdrant", "query", "pulled"];
+        place.run(&[&ask[..], &["--uid", &uid]].concat(), 2).error("pulled has 5 embeddings", "--vector");
+        let shown = place.run(&[&ask[..], &["--where", "kept", "--limit", "3"]].concat(), 0).out;
+        assert_eq!(shown.lines().count(), 3, "{shown}");
         place.run(&["report", "pulled"], 0);
         place.run(&["why", "pulled", &uid], 0);
         place.run(&["export", "pulled", "--format", "jsonl", "--out", "pulled.jsonl"], 0);

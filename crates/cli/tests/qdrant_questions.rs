@@ -68,6 +68,8 @@ fn the_nearest_samples_are_those_of_brute_force_on_a_server_and_on_the_run() {
         .unwrap();
     let id = uid.to_string();
     let text = sample.payload["text"].as_str().unwrap();
+    // The images of the last step that made some, though a later one made vectors of captions.
+    assert_eq!(place.json(&["search", "run", "--uid", &id], 0)["embedding"], "demo_img");
     let image = place.write("image.jpg", image_of(&place, *uid));
     let image = image.to_str().unwrap();
     for service in services("nearest") {
@@ -205,21 +207,8 @@ fn conditions_mean_the_same_on_a_server_and_on_the_run() {
         }
         // The nearest become a subset that DataComp's tools read.
         for server in [&service.words()[..], &[]] {
-            let pull = [
-                "qdrant",
-                "pull",
-                "run",
-                "a red car",
-                "--vector",
-                "demo_img",
-                "--where",
-                "kept",
-                "--limit",
-                "7",
-                "--out",
-                "near.npy",
-            ];
-            place.run(&[&pull, server].concat(), 0);
+            let pull = ["qdrant", "pull", "run", "a red car", "--vector", "demo_img", "--where", "kept"];
+            place.run(&[&pull[..], &["--limit", "7", "--out", "near.npy"], server].concat(), 0);
             let info = place.json(&["subset", "info", "near.npy"], 0);
             assert_eq!((&info["count"], &info["format"]), (&7.into(), &"npy".into()), "{info}");
         }
@@ -311,6 +300,48 @@ fn near_duplicates_are_those_of_brute_force() {
 }
 
 #[test]
+fn a_run_is_compared_exactly_with_ties_in_order_and_never_finds_who_asks() {
+    let place = Place::new();
+    let mut rows = common::vectors(300, 8);
+    // Copies of one row whose cosines are the same to the last bit; rows without a direction.
+    for row in (7..300).step_by(4) {
+        rows[row] = rows[3].iter().map(|value| value * (1 << (row % 3)) as f32).collect();
+    }
+    (10..300).step_by(9).for_each(|row| rows[row].fill(0.0));
+    common::write_array(&place, &rows);
+    // Uids descend, so that their order is not that of the rows. The sample of row 4 stands there twice.
+    let ids: Vec<Uid> = (0..300).map(|row| Uid(1000 - if row == 203 { 4 } else { row })).collect();
+    place.write("ids.txt", ids.iter().map(|uid| format!("{uid}\n")).collect::<String>());
+    let condition = "NOT ends_with(uid, '0')";
+    let make = ["filter", "vectors.npy", "--ids", "ids.txt", "--where", condition, "--out", "run", "-q"];
+    place.run(&make, 0);
+    let length = |row: &[f32]| cosine(row, row).sqrt();
+    for (asking, condition) in [(3, false), (3, true), (4, false), (4, true)] {
+        let mut all: Vec<(f64, usize)> = (0..300)
+            .filter(|&row| ids[row] != ids[asking] && length(&rows[row]) > 0.0)
+            .filter(|&row| !condition || !ids[row].0.is_multiple_of(16))
+            .map(|row| (cosine(&rows[asking], &rows[row]) / length(&rows[asking]) / length(&rows[row]), row))
+            .collect();
+        all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        assert!(asking == 4 || all[20].0 == all[0].0, "no ties");
+        for (limit, threads) in [(1, "2"), (20, "1"), (20, "3"), (1000, "2")] {
+            // The first rows win at the limit, and are shown by uid.
+            let mut wanted: Vec<(f32, Uid)> =
+                all.iter().take(limit).map(|(similarity, row)| (*similarity as f32, ids[*row])).collect();
+            wanted.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            let (id, limit) = (ids[asking].to_string(), limit.to_string());
+            let words = ["--uid", &id, "--limit", &limit, "--threads", threads, "--where", "kept"];
+            let found = hits(&place, if condition { &words } else { &words[..6] });
+            let uids = wanted.iter().map(|(_, uid)| *uid);
+            assert!(found.iter().map(|(uid, _)| *uid).eq(uids), "{asking} {condition} {limit}");
+            for ((_, similarity), (wanted, _)) in found.iter().zip(&wanted) {
+                assert!((similarity - f64::from(*wanted)).abs() < 1e-7, "{similarity} {wanted}");
+            }
+        }
+    }
+}
+
+#[test]
 fn questions_that_make_no_sense_are_refused_with_the_cure() {
     let place = with_run(24);
     let service = Service::fake(FakeOptions::default());
@@ -327,9 +358,9 @@ fn questions_that_make_no_sense_are_refused_with_the_cure() {
         asked(&["--uid", "ffffffffffffffffffffffffffffffff"], 1).error("no sample of this run", "check");
         asked(&["--vector", "l15_img", "--where", "kept"], 2).error("no embedding 'l15_img'", "l14_img");
         asked(&["a cat", "--vector", "l14_img"], 2)
-            .error("which model made its vectors 'l14_img'", "--model");
-        asked(&["a cat", "--vector", "l14_img", "--model", "builtin:demo-clip"], 1)
-            .error("vectors of 128 numbers, 'l14_img' has 16", "--vector");
+            .error("'l14_img' came with the input, which does not say what made it", "--model");
+        asked(&["a cat", "--vector", "l14_img", "--model", "builtin:demo-clip"], 2)
+            .error("vectors of 128 numbers, and those of 'l14_img' have 16", "--model");
         asked(&["a cat", "--model", "no/such-model-here", "--vector", "demo_img"], 1)
             .error("no/such-model-here", "");
         asked(&["--image", "recipe.toml", "--vector", "demo_img"], 1).error("recipe.toml", "JPEG");
@@ -345,7 +376,7 @@ fn questions_that_make_no_sense_are_refused_with_the_cure() {
     let points = expected(&place, "run", "run");
     let (bare, _) = points.iter().find(|(_, point)| !point.vectors.contains_key("demo_img")).unwrap();
     let bare = bare.to_string();
-    ask(&["--uid", &bare, "--vector", "demo_img"], 1).error("has no vector 'demo_img'", "cribble why");
+    ask(&["--uid", &bare, "--vector", "demo_img"], 1).error("has no vector in 'demo_img'", "cribble why");
     on_server(&["--uid", &bare, "--vector", "demo_img"], 1).error("with a vector 'demo_img'", "push");
     place.run(&["qdrant", "pull", "run", "--out", "x.npy"], 2).error("nothing is asked for", "--where");
     place.run(&["qdrant", "pull", "run", "--where", "kept", "--out", "x.doc"], 2).error("x.doc", ".npy");

@@ -438,7 +438,7 @@ fn runs_without_embeddings_and_without_rows_say_so() {
     place.write("images/a.txt", "a caption");
     place.write("images/a.png", include_bytes!("../../pixels/tests/vectors/images/rgba.png"));
     place.run(&["filter", "images", "--where", "true", "--out", "run"], 0);
-    place.run(&["search", "run", "a caption"], 2).error("has no embedding to search", "embed");
+    place.run(&["search", "run", "a caption"], 2).error("has no embeddings", "embed");
     let value = place.json(&["search", "run", "--where", "contains(text, 'caption')"], 0);
     assert_eq!((hits(&value).len(), &value["hits"][0]["caption"]), (1, &"a caption".into()));
     assert_eq!(place.json(&["search", "run", "--dropped"], 0)["searched"], 0);

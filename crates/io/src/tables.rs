@@ -13,6 +13,7 @@ use parquet::{
         arrow_reader::{
             ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
         },
+        arrow_writer::ArrowWriterOptions,
     },
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
@@ -78,7 +79,7 @@ pub struct TableWriter {
 }
 
 impl TableWriter {
-    /// Starts a table.
+    /// Starts a table. Columns that are dictionaries here are plain text to whoever reads the file.
     pub fn create(path: impl Into<PathBuf>, schema: SchemaRef) -> Result<Self> {
         let path = path.into();
         let level =
@@ -93,7 +94,12 @@ impl TableWriter {
             .set_column_dictionary_enabled("uid".into(), false)
             .build();
         let file = AtomicFile::create(&path)?;
-        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))
+        // Arrow's own schema inside the file would make them dictionaries again.
+        let has_dictionary =
+            schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)));
+        let options =
+            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(has_dictionary);
+        let writer = ArrowWriter::try_new_with_options(file, schema.clone(), options)
             .map_err(|source| IoError::Parquet { path: path.clone(), source })?;
         let pieces = BatchCoalescer::new(schema.clone(), PIECE_ROWS);
         Ok(Self { path, schema, writer, pieces, rows: 0 })
@@ -201,6 +207,24 @@ impl TableReader {
         let metadata = guarded(file.path(), load)?
             .map_err(|source| IoError::Parquet { path: file.path().into(), source })?;
         Ok(Self { file, metadata })
+    }
+
+    /// The same file, its named columns of text read as dictionaries (32-bit keys): a text that repeats is decoded once.
+    pub fn with_dictionaries(mut self, names: &[&str]) -> Result<Self> {
+        let repeated = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let fields = self.schema().fields().iter().map(|field| {
+            let is_named = *field.data_type() == DataType::Utf8 && names.contains(&field.name().as_str());
+            if is_named {
+                Arc::new(field.as_ref().clone().with_data_type(repeated.clone()))
+            } else {
+                field.clone()
+            }
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        self.metadata = ArrowReaderMetadata::try_new(self.metadata.metadata().clone(), options)
+            .map_err(|source| IoError::Parquet { path: self.file.path().into(), source })?;
+        Ok(self)
     }
 
     /// Where it is.

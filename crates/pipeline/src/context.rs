@@ -94,6 +94,40 @@ pub struct Embedding {
     pub folder: Option<PathBuf>,
 }
 
+impl Embedding {
+    /// Opens the rows of one shard, after a look at their shape. Values are as stored, not normalised.
+    ///
+    /// # Errors
+    /// The file is missing, or of another shape.
+    pub fn open(&self, dataset: &Dataset, shard: u32) -> Result<ArrayReader> {
+        let ArrayInfo { name, dim, .. } = &self.info;
+        let of = &dataset.shards()[shard as usize];
+        let (reader, cure) = match &self.folder {
+            None => {
+                let cure = "`cribble check` lists the shards whose arrays do not fit";
+                (dataset.open_array(shard, name)?, cure)
+            }
+            Some(folder) => {
+                let path = folder.join(format!("{}.npy", of.name));
+                if !path.exists() {
+                    return Err(not_whole(&path, EMBEDDED_ANEW));
+                }
+                let file = NpyFile::open(SourceFile::open_local(path)?)?;
+                (ArrayReader::from_npy(name, &file), EMBEDDED_ANEW)
+            }
+        };
+        if reader.rows() != of.rows || reader.dim() != *dim {
+            let (rows, found) = (reader.rows(), reader.dim());
+            return Err(Error::input(format!(
+                "shard {}: '{name}' is [{rows}, {found}], expected [{}, {dim}]",
+                of.name, of.rows
+            ))
+            .with_hint(cure));
+        }
+        Ok(reader)
+    }
+}
+
 impl StepContext<'_> {
     /// Number of shards.
     pub fn shards(&self) -> u32 {
@@ -206,30 +240,9 @@ impl StepContext<'_> {
         self.run.join("embeddings").join(name)
     }
 
-    /// Opens an embedding's rows of one shard, after a look at its shape. Values are as stored, not normalised.
+    /// [`Embedding::open`] on the input.
     pub fn open_embedding(&self, embedding: &Embedding, shard: u32) -> Result<ArrayReader> {
-        let ArrayInfo { name, dim, .. } = &embedding.info;
-        let reader = match &embedding.folder {
-            None => self.dataset.open_array(shard, name)?,
-            Some(folder) => {
-                let path = folder.join(format!("{}.npy", self.shard_name(shard)));
-                if !path.exists() {
-                    return Err(not_whole(&path, EMBEDDED_ANEW));
-                }
-                ArrayReader::from_npy(name, &NpyFile::open(SourceFile::open_local(path)?)?)
-            }
-        };
-        let rows = self.rows(shard);
-        if reader.rows() != rows as u64 || reader.dim() != *dim {
-            return Err(Error::input(format!(
-                "shard {}: '{name}' is [{}, {}], expected [{rows}, {dim}]",
-                self.shard_name(shard),
-                reader.rows(),
-                reader.dim()
-            ))
-            .with_hint("`cribble check` lists the shards whose arrays do not fit"));
-        }
-        Ok(reader)
+        embedding.open(self.dataset, shard)
     }
 
     /// A file that lives only until the step is complete.

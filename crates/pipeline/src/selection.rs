@@ -1,21 +1,18 @@
 //! The selection: the AND of all keep flags, with the step that dropped each sample and why. Written once all steps are complete, one
 //! table a shard, and from it `subset.npy` and `errors.parquet`.
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use arrow::{
-    array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, UInt32Array},
-    datatypes::{DataType, Field, Schema, UInt32Type},
-};
+use arrow::array::Array;
 use cribble_core::{Error, Result, SelectionReport, Uid};
-use cribble_io::{RowChoice, TableWriter, uid_texts};
+use cribble_io::RowChoice;
 use rayon::prelude::*;
 
 use crate::{
-    Decided, Decisions, Executor, RunFolder, errors::concatenate, subset::SubsetSorter, table::TableReader,
+    Decided, Decisions, Executor, Fates, RunFolder, errors::concatenate, fates::shared, subset::SubsetSorter,
+    table::TableReader,
 };
 
 /// What became of one sample.
@@ -35,16 +32,6 @@ pub struct Selection {
 
 /// What `dropped_by` names where a person decided.
 pub const DECISION: &str = "decision";
-
-fn schema() -> Arc<Schema> {
-    Arc::new(Schema::new(vec![
-        Field::new("uid", DataType::Utf8, false),
-        Field::new("keep", DataType::Boolean, false),
-        Field::new("dropped_by", DataType::Utf8, true),
-        Field::new("reason", DataType::Utf8, true),
-        Field::new("copies", DataType::UInt32, false),
-    ]))
-}
 
 /// Where the selection of a shard lies.
 pub(crate) fn selection_path(run: &Path, shard: &str) -> PathBuf {
@@ -69,111 +56,56 @@ pub fn read_selection_at(run: &Path, shard: &str, rows: &[u64]) -> Result<Vec<Se
     Ok(found)
 }
 
+/// The fates of a shard's samples, in row order.
+pub fn read_fates(run: &Path, shard: &str) -> Result<Fates> {
+    Fates::read(&selection_path(run, shard), &RowChoice::All)
+}
+
 fn read_rows(run: &Path, shard: &str, choice: &RowChoice) -> Result<Vec<Selection>> {
-    let path = selection_path(run, shard);
-    let mut rows = Vec::new();
-    let (mut steps, mut reasons) = (Names::default(), Names::default());
-    let names: Vec<String> = schema().fields().iter().map(|field| field.name().clone()).collect();
-    for batch in cribble_io::TableReader::open(&path)?.read(&names, choice, 65_536)? {
-        let batch = batch?;
-        let wrong = || Error::input(format!("{}: not a selection table", path.display()));
-        let text = |index: usize| batch.column(index).as_string_opt::<i32>().ok_or_else(wrong);
-        let (uid, by, reason) = (text(0)?, text(2)?, text(3)?);
-        let keep = batch.column(1).as_boolean_opt().ok_or_else(wrong)?;
-        let copies = batch.column(4).as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
-        for row in 0..batch.num_rows() {
-            rows.push(Selection {
-                uid: Uid::parse(uid.value(row).as_bytes())
-                    .map_err(|e| Error::input(format!("{}: {e}", path.display())))?,
-                keep: keep.value(row),
-                dropped_by: steps.at(by, row),
-                reason: reasons.at(reason, row),
-                copies: copies.value(row),
-            });
+    let fates = Fates::read(&selection_path(run, shard), choice)?;
+    let row = |row: usize| {
+        let (dropped_by, reason) = fates.known()[fates.code(row)].clone();
+        Selection {
+            uid: fates.uids[row],
+            keep: fates.keep[row],
+            dropped_by,
+            reason,
+            copies: fates.copies[row],
         }
-    }
-    Ok(rows)
-}
-
-/// Texts of which most are the same as one shortly before: each is kept once.
-#[derive(Default)]
-struct Names {
-    known: Vec<Arc<str>>,
-}
-
-impl Names {
-    /// More than there are steps, or reasons of one step.
-    const MOST: usize = 64;
-
-    fn at(&mut self, column: &StringArray, row: usize) -> Option<Arc<str>> {
-        column.is_valid(row).then(|| self.of(column.value(row)))
-    }
-
-    fn of(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.known.iter().rev().find(|known| &***known == text) {
-            return known.clone();
-        }
-        if self.known.len() == Self::MOST {
-            self.known.clear();
-        }
-        let new: Arc<str> = text.into();
-        self.known.push(new.clone());
-        new
-    }
+    };
+    Ok((0..fates.uids.len()).map(row).collect())
 }
 
 /// Reads what every step said of the rows of a shard. Each step after the one that dropped a row has not judged it.
-fn decide(run: &RunFolder, shard: &str, uids: &[Uid], decisions: &Decisions) -> Result<Vec<Selection>> {
-    let mut rows: Vec<Selection> = uids
-        .iter()
-        .map(|&uid| Selection { uid, keep: true, dropped_by: None, reason: None, copies: 1 })
-        .collect();
-    let mut reasons = Names::default();
+fn decide(run: &RunFolder, shard: &str, uids: Vec<Uid>, decisions: &Decisions) -> Result<Fates> {
+    let mut fates = Fates::kept(uids.len());
     for (index, step) in run.manifest.steps.iter().enumerate() {
         let folder: Arc<str> = step.folder.as_str().into();
         let path = run.step_folder(index).join(format!("{shard}.parquet"));
-        let keep = TableReader::keep(&path, uids)?;
-        let reason = TableReader::column(&path, uids, "reason")?;
-        let reason = reason
-            .as_string_opt::<i32>()
-            .ok_or_else(|| Error::bug(format!("{}: reason is no text", path.display())))?;
-        for (row, selection) in rows.iter_mut().enumerate() {
-            if selection.keep && keep[row] != Some(true) {
-                selection.keep = false;
-                selection.copies = 0;
-                selection.dropped_by = Some(folder.clone());
-                selection.reason = reasons.at(reason, row);
+        TableReader::verdicts(&path, &uids, |rows, keep, reasons| {
+            let texts = shared(reasons)
+                .ok_or_else(|| Error::bug(format!("{}: reason is no text", path.display())))?;
+            let number = |text: Option<Arc<str>>| (Some(folder.clone()), text);
+            let without = fates.number(number(None));
+            let codes: Vec<u32> = texts.into_iter().map(|text| fates.number(number(Some(text)))).collect();
+            for (place, row) in rows.enumerate() {
+                if fates.keep[row] && !(keep.is_valid(place) && keep.value(place)) {
+                    fates.set(row, false, reasons.key(place).map_or(without, |key| codes[key]));
+                }
             }
-        }
+            Ok(())
+        })?;
     }
     if decisions.samples() > 0 {
-        for selection in &mut rows {
-            let Some(decision) = decisions.sample(selection.uid) else { continue };
-            selection.keep = decision.verdict == Decided::Keep;
-            selection.copies = u32::from(selection.keep);
-            selection.dropped_by = (!selection.keep).then(|| DECISION.into());
-            selection.reason = Some(decision.reason().into());
+        for (row, &uid) in uids.iter().enumerate() {
+            let Some(decision) = decisions.sample(uid) else { continue };
+            let keep = decision.verdict == Decided::Keep;
+            let code = fates.number(((!keep).then(|| DECISION.into()), Some(decision.reason().into())));
+            fates.set(row, keep, code);
         }
     }
-    Ok(rows)
-}
-
-fn write_shard(path: &Path, rows: &[Selection]) -> Result<()> {
-    let batch = RecordBatch::try_new(
-        schema(),
-        vec![
-            uid_texts(rows.iter().map(|row| row.uid)),
-            Arc::new(rows.iter().map(|row| Some(row.keep)).collect::<BooleanArray>()),
-            Arc::new(rows.iter().map(|row| row.dropped_by.as_deref()).collect::<StringArray>()),
-            Arc::new(rows.iter().map(|row| row.reason.as_deref()).collect::<StringArray>()),
-            Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.copies))),
-        ],
-    )
-    .map_err(|error| Error::bug(error.to_string()))?;
-    let mut file = TableWriter::create(path, schema())?;
-    file.write(&batch)?;
-    file.finish()?;
-    Ok(())
+    fates.uids = uids;
+    Ok(fates)
 }
 
 /// Writes `selection/`, `errors.parquet` and, when `subset` is set, `subset.npy` and the further subsets of the last step. Returns the report
@@ -193,27 +125,16 @@ pub fn write_selection(
         .enumerate()
         .map(|(index, shard)| {
             executor.cancel.check()?;
-            let uids = dataset.uids(index as u32)?;
-            let rows = decide(run, &shard.name, &uids, &decisions)?;
-            write_shard(&selection_path(run.path(), &shard.name), &rows)?;
+            let fates = decide(run, &shard.name, dataset.uids(index as u32)?, &decisions)?;
+            fates.write(&selection_path(run.path(), &shard.name))?;
             if let Some(chosen) = &chosen {
                 // In any order: they are sorted.
                 let mut chosen = chosen.lock().unwrap_or_else(PoisonError::into_inner);
-                for row in &rows {
-                    (0..row.copies).try_for_each(|_| chosen.push(row.uid))?;
+                for (&uid, &copies) in fates.uids.iter().zip(&fates.copies) {
+                    (0..copies).try_for_each(|_| chosen.push(uid))?;
                 }
             }
-            let mut report = SelectionReport { seen: rows.len() as u64, ..SelectionReport::default() };
-            let mut dropped_by: BTreeMap<&str, u64> = BTreeMap::new();
-            for row in &rows {
-                report.decided += u64::from(decisions.sample(row.uid).is_some());
-                match &row.dropped_by {
-                    Some(step) => *dropped_by.entry(step).or_default() += 1,
-                    None => report.kept += 1,
-                }
-            }
-            report.dropped_by =
-                dropped_by.into_iter().map(|(step, count)| (step.to_owned(), count)).collect();
+            let report = count(&fates, &decisions);
             executor.progress.advance(1);
             Ok(report)
         })
@@ -237,6 +158,25 @@ pub fn write_selection(
         further = write_further_subsets(executor, run)?;
     }
     Ok((sum, further))
+}
+
+fn count(fates: &Fates, decisions: &Decisions) -> SelectionReport {
+    let rows = fates.uids.len();
+    let mut rows_of = vec![0; fates.known().len()];
+    (0..rows).for_each(|row| rows_of[fates.code(row)] += 1);
+    let decided = |uid: &&Uid| decisions.samples() > 0 && decisions.sample(**uid).is_some();
+    let mut report = SelectionReport {
+        seen: rows as u64,
+        decided: fates.uids.iter().filter(decided).count() as u64,
+        ..SelectionReport::default()
+    };
+    for ((step, _), &rows) in fates.known().iter().zip(&rows_of).filter(|(_, rows)| **rows > 0) {
+        match step {
+            Some(step) => *report.dropped_by.entry(step.to_string()).or_default() += rows,
+            None => report.kept += rows,
+        }
+    }
+    report
 }
 
 fn sorter(executor: &Executor<'_>, run: &RunFolder) -> Result<SubsetSorter> {

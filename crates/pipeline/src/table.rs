@@ -1,13 +1,16 @@
 //! Step tables: `uid, keep, reason` and the step's own columns, same rows in the same order as the shard. Joins are by position, and the
 //! reader proves them: it compares the uid column with the shard's uids.
-use std::{path::Path, sync::Arc};
+use std::{ops::Range, path::Path, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray},
-    datatypes::{Field, Schema, SchemaRef},
+    array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, StringArray},
+    datatypes::{Field, Int32Type, Schema, SchemaRef},
 };
 use cribble_core::{Counts, Error, Result, Uid};
 use cribble_io::tables::{self, RowChoice, TableWriter, uid_array, verdict_fields};
+
+/// Rows that are read at once.
+const BATCH_ROWS: usize = 65_536;
 
 /// An error of the reader or writer with our own file's name.
 fn fail(path: &Path, error: impl std::fmt::Display) -> Error {
@@ -131,14 +134,9 @@ pub fn write_columns(path: &Path, schema: Schema, columns: Vec<ArrayRef>) -> Res
 
 /// Reads one column of a small table, whole.
 pub fn read_column(path: &Path, name: &str) -> Result<ArrayRef> {
-    let batches = read_batches(path, Some(&[name]), 65_536)?.collect::<Result<Vec<_>>>()?;
-    let parts: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(0).as_ref()).collect();
-    if parts.is_empty() {
-        let schema = tables::TableReader::open(path)?.schema().clone();
-        let field = schema.field_with_name(name).map_err(|error| fail(path, error))?;
-        return Ok(arrow::array::new_empty_array(field.data_type()));
-    }
-    arrow::compute::concat(&parts).map_err(|error| fail(path, error))
+    let table = tables::TableReader::open(path)?;
+    let parts = table.read(&[name], &RowChoice::All, BATCH_ROWS)?.map(|batch| Ok(batch?.column(0).clone()));
+    joined(path, &table, name, &parts.collect::<Result<Vec<_>>>()?)
 }
 
 /// Reads tables back, with proof that their rows are the shard's.
@@ -150,36 +148,84 @@ impl TableReader {
     /// uids differ is refused with the first row that does.
     pub fn keep(path: &Path, uids: &[Uid]) -> Result<Vec<Option<bool>>> {
         let mut keep = Vec::with_capacity(uids.len());
-        for batch in read_batches(path, Some(&["uid", "keep"]), 65_536)? {
-            let batch = batch?;
-            let flags = batch.column(1).as_boolean();
-            prove(path, uids, keep.len(), batch.column(0))?;
-            keep.extend(flags.iter());
-        }
-        if keep.len() == uids.len() { Ok(keep) } else { Err(mismatch(path, uids.len(), keep.len())) }
+        let table = tables::TableReader::open(path)?;
+        proven(path, &table, &["keep"], uids, |_, batch| {
+            keep.extend(batch.column(1).as_boolean().iter());
+            Ok(())
+        })?;
+        Ok(keep)
+    }
+
+    /// Keep flags and reasons, piece by piece: the rows of the piece, and its two columns. The same proof.
+    pub fn verdicts(
+        path: &Path,
+        uids: &[Uid],
+        mut visit: impl FnMut(Range<usize>, &BooleanArray, &DictionaryArray<Int32Type>) -> Result<()>,
+    ) -> Result<()> {
+        let table = tables::TableReader::open(path)?.with_dictionaries(&["reason"])?;
+        proven(path, &table, &["keep", "reason"], uids, |rows, batch| {
+            let wrong = || Error::bug(format!("{}: keep and reason are no verdicts", path.display()));
+            let keep = batch.column(1).as_boolean_opt().ok_or_else(wrong)?;
+            visit(rows, keep, batch.column(2).as_dictionary_opt().ok_or_else(wrong)?)
+        })
     }
 
     /// A column, whole, with the same proof.
     pub fn column(path: &Path, uids: &[Uid], name: &str) -> Result<ArrayRef> {
-        let mut arrays = Vec::new();
-        let mut rows = 0;
-        for batch in read_batches(path, Some(&["uid", name]), 65_536)? {
-            let batch = batch?;
-            prove(path, uids, rows, batch.column(0))?;
-            rows += batch.num_rows();
-            arrays.push(batch.column(1).clone());
-        }
-        if rows != uids.len() {
-            return Err(mismatch(path, uids.len(), rows));
-        }
-        if arrays.is_empty() {
-            let schema = tables::TableReader::open(path)?.schema().clone();
-            let field = schema.field_with_name(name).map_err(|error| fail(path, error))?;
-            return Ok(arrow::array::new_empty_array(field.data_type()));
-        }
-        let parts: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
-        arrow::compute::concat(&parts).map_err(|error| fail(path, error))
+        let table = tables::TableReader::open(path)?;
+        let mut parts = Vec::new();
+        proven(path, &table, &[name], uids, |_, batch| {
+            parts.push(batch.column(1).clone());
+            Ok(())
+        })?;
+        joined(path, &table, name, &parts)
     }
+
+    /// A column at some rows, ascending and each once, with the same proof: `uids` are those of the rows.
+    pub fn column_at(path: &Path, rows: &[u64], uids: &[Uid], name: &str) -> Result<ArrayRef> {
+        let table = tables::TableReader::open(path)?;
+        let (mut parts, mut done) = (Vec::new(), 0);
+        for batch in table.read(&["uid", name], &RowChoice::At(rows.to_vec()), BATCH_ROWS)? {
+            let batch = batch?;
+            prove(path, uids, done, batch.column(0), |place| rows[place])?;
+            done += batch.num_rows();
+            parts.push(batch.column(1).clone());
+        }
+        if done != rows.len() {
+            return Err(fail(path, "it has fewer rows than its shard"));
+        }
+        joined(path, &table, name, &parts)
+    }
+}
+
+/// Visits the batches of a table with uids in the first column, which must be the shard's.
+fn proven(
+    path: &Path,
+    table: &tables::TableReader,
+    names: &[&str],
+    uids: &[Uid],
+    mut visit: impl FnMut(Range<usize>, &RecordBatch) -> Result<()>,
+) -> Result<()> {
+    let names = [&["uid"], names].concat();
+    let mut done = 0;
+    for batch in table.read(&names, &RowChoice::All, BATCH_ROWS)? {
+        let batch = batch?;
+        prove(path, uids, done, batch.column(0), |place| place as u64)?;
+        let rows = done..done + batch.num_rows();
+        done = rows.end;
+        visit(rows, &batch)?;
+    }
+    if done == uids.len() { Ok(()) } else { Err(mismatch(path, uids.len(), done)) }
+}
+
+/// The parts of a column as one.
+fn joined(path: &Path, table: &tables::TableReader, name: &str, parts: &[ArrayRef]) -> Result<ArrayRef> {
+    if parts.is_empty() {
+        let kind = table.schema().field(table.column(name)?).data_type();
+        return Ok(arrow::array::new_empty_array(kind));
+    }
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    arrow::compute::concat(&parts).map_err(|error| fail(path, error))
 }
 
 fn mismatch(path: &Path, expected: usize, found: usize) -> Error {
@@ -187,17 +233,24 @@ fn mismatch(path: &Path, expected: usize, found: usize) -> Error {
         .with_hint("the input changed under the run; run again with the same --out to redo the steps")
 }
 
-fn prove(path: &Path, uids: &[Uid], start: usize, column: &ArrayRef) -> Result<()> {
+/// Whether uids of a table are the shard's from `start` on; `row_of` says which row a place in `uids` is.
+fn prove(
+    path: &Path,
+    uids: &[Uid],
+    start: usize,
+    column: &ArrayRef,
+    row_of: impl Fn(usize) -> u64,
+) -> Result<()> {
     let column = column.as_fixed_size_binary_opt().ok_or_else(|| fail(path, "uid is not 16 bytes wide"))?;
-    if start + column.len() > uids.len() {
+    let Some(uids) = uids.get(start..start + column.len()) else {
         return Err(mismatch(path, uids.len(), start + column.len()));
-    }
-    for (index, uid) in uids[start..start + column.len()].iter().enumerate() {
+    };
+    for (index, uid) in uids.iter().enumerate() {
         if column.value(index) != uid.to_bytes() {
             return Err(Error::input(format!(
                 "{}: row {} does not belong to sample {uid} of the shard",
                 path.display(),
-                start + index
+                row_of(start + index)
             ))
             .with_hint("the input changed under the run; run again with the same --out to redo the steps"));
         }
@@ -232,6 +285,27 @@ mod tests {
         assert_eq!(column.len(), 3);
         assert!(column.is_null(1));
         assert_eq!(TableSchema::read(&path).unwrap().0.field(0).name(), "score");
+    }
+
+    #[test]
+    fn single_rows_are_read_with_the_same_proof() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, uids) = table(dir.path());
+        let column = TableReader::column_at(&path, &[0, 2], &[uids[0], uids[2]], "score").unwrap();
+        assert_eq!(column.as_primitive::<arrow::datatypes::Float32Type>().values(), &[0.5, -1.0]);
+        let wrong = TableReader::column_at(&path, &[0, 2], &uids[..2], "score").unwrap_err();
+        assert!(wrong.message().contains("row 2"), "{wrong}");
+        assert!(TableReader::column_at(&path, &[3], &uids[..1], "score").is_err());
+        let mut seen = Vec::new();
+        TableReader::verdicts(&path, &uids, |rows, keep, reasons| {
+            let texts = crate::fates::shared(reasons).unwrap();
+            seen.extend(rows.map(|row| {
+                (keep.is_valid(row) && keep.value(row), reasons.key(row).map(|key| texts[key].to_string()))
+            }));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, [(true, None), (false, None), (false, Some("small".into()))]);
     }
 
     #[test]

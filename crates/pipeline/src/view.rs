@@ -3,17 +3,15 @@
 use std::{collections::HashSet, ffi::OsStr, path::Path};
 
 use arrow::array::{Array, AsArray, BooleanArray};
-use cribble_core::{Cancel, Error, ErrorKind, Progress, Recipe, Result, name_hint};
+use cribble_core::{Cancel, Error, Progress, Recipe, Result};
 use cribble_io::{
     IoError, RowChoice, TableReader,
-    npy::ElementType,
-    source::{ArrayInfo, Dataset, OpenOptions},
+    source::{Dataset, OpenOptions},
 };
-use serde_json::Value;
 
 use crate::{
-    Embedding, Limits, Provides, RunFolder, Selection, StepContext, StepRef, StepState, UidCache,
-    read_column, read_selection_at, selection::selection_path,
+    Limits, Provides, RunFolder, Selection, StepContext, StepRef, StepState, UidCache, read_column,
+    read_selection_at, selection::selection_path,
 };
 
 /// A run folder beside its input.
@@ -25,21 +23,8 @@ pub struct RunView {
     /// Its input.
     pub dataset: Dataset,
     /// The steps that are complete, in order.
-    complete: Vec<StepRef>,
+    pub(crate) complete: Vec<StepRef>,
     uids: UidCache,
-}
-
-/// An embedding of a run, and where it is from.
-#[derive(Debug, Clone)]
-pub struct RunEmbedding {
-    /// Name, dimension, place.
-    pub embedding: Embedding,
-    /// The step that makes it, a position in the recipe; `None` for an array of the input.
-    pub step: Option<usize>,
-    /// The identity of the model that made it, as its step wrote it; `None` for an array of the input.
-    pub model: Option<Value>,
-    /// Another text wherever its vectors are others.
-    pub version: String,
 }
 
 impl RunView {
@@ -86,7 +71,8 @@ impl RunView {
 
     fn step_ref(&self, index: usize) -> Result<StepRef> {
         let step = &self.run.manifest.steps[index];
-        let embeddings = step.embeddings.iter().map(|name| Ok(self.made(name)?.0)).collect::<Result<_>>()?;
+        let embeddings =
+            step.embeddings.iter().map(|name| Ok(self.run.made(name)?.0)).collect::<Result<_>>()?;
         Ok(StepRef {
             path: self.run.step_folder(index),
             options: self.recipe.steps[index].options.clone(),
@@ -95,22 +81,6 @@ impl RunView {
             provides: Provides { columns: Vec::new(), embeddings },
             hash: step.hash.clone(),
         })
-    }
-
-    /// Shape and model of an embedding that a step makes.
-    fn made(&self, name: &str) -> Result<(ArrayInfo, Value)> {
-        let path = self.run.path().join("embeddings").join(name).join("model.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => not_whole(&path, EMBEDDED_ANEW),
-            _ => Error::wrap(ErrorKind::Input, error).context(path.display()),
-        })?;
-        let model: Value = serde_json::from_str(&text)
-            .map_err(|error| Error::input(format!("{}: no model's identity: {error}", path.display())))?;
-        let dim = model["dim"].as_u64().unwrap_or(0) as usize;
-        if dim == 0 {
-            return Err(Error::input(format!("{}: it names no dimension", path.display())));
-        }
-        Ok((ArrayInfo { name: name.into(), dim, dtype: ElementType::F16 }, model))
     }
 
     /// What is missing from a finished run, in a sentence; `None` where nothing is.
@@ -148,50 +118,6 @@ impl RunView {
             progress,
             cancel,
             uids: &self.uids,
-        }
-    }
-
-    /// The names of all embeddings, those of steps first, each with the step that makes it. Steps that have not begun have none yet.
-    pub fn embedding_names(&self) -> Vec<(String, Option<usize>)> {
-        let folder = |name: &str| self.run.path().join("embeddings").join(name);
-        let steps = self.run.manifest.steps.iter().enumerate();
-        let made = steps.flat_map(|(index, step)| {
-            let begun = move |name: &&String| step.state == StepState::Complete || folder(name).exists();
-            step.embeddings.iter().filter(begun).map(move |name| (name.clone(), Some(index)))
-        });
-        let given = self.dataset.arrays().iter().map(|array| (array.name.clone(), None));
-        made.chain(given).collect()
-    }
-
-    /// The embedding of a name.
-    pub fn embedding(&self, name: &str) -> Result<RunEmbedding> {
-        let names = self.embedding_names();
-        let Some((_, step)) = names.iter().find(|(known, _)| known == name) else {
-            let known: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(Error::usage(format!("{} has no embedding '{name}'", self.run.path().display()))
-                .with_hint(name_hint(name, known)));
-        };
-        if let Some(step) = *step {
-            let (info, model) = self.made(name)?;
-            let folder = self.run.path().join("embeddings").join(name);
-            let version = format!("{} {name}", self.run.manifest.steps[step].hash);
-            let embedding = Embedding { info, folder: Some(folder) };
-            return Ok(RunEmbedding { embedding, step: Some(step), model: Some(model), version });
-        }
-        let info = self.dataset.array(name)?.clone();
-        let version = format!("{} {name}", self.run.manifest.input.fingerprint);
-        Ok(RunEmbedding { embedding: Embedding { info, folder: None }, step: None, model: None, version })
-    }
-
-    /// Whether a shard has its vectors: those of a step that is under way come shard by shard.
-    pub fn has_vectors(&self, embedding: &RunEmbedding, shard: u32) -> bool {
-        let under_way = embedding.step.is_some_and(|step| step >= self.complete.len());
-        match &embedding.embedding.folder {
-            Some(folder) if under_way => {
-                let name = &self.dataset.shards()[shard as usize].name;
-                folder.join(format!("{name}.npy")).exists()
-            }
-            _ => true,
         }
     }
 
@@ -308,13 +234,13 @@ pub(crate) const SELECTED_ANEW: &str =
     "run the recipe again with the same --out: the selection is written anew";
 
 /// The cure where vectors are gone.
-pub const EMBEDDED_ANEW: &str = "delete the folder of the step that made them in steps/ and run the recipe again with the same --out: they are made anew";
+pub(crate) const EMBEDDED_ANEW: &str = "delete the folder of the step that made them in steps/ and run the recipe again with the same --out: they are made anew";
 
 fn made_anew(step: &Path) -> String {
     format!("delete {} and run the recipe again with the same --out: the step is done anew", step.display())
 }
 
 /// A file that a run folder must have and has not.
-pub fn not_whole(path: &Path, cure: &str) -> Error {
+pub(crate) fn not_whole(path: &Path, cure: &str) -> Error {
     Error::input(format!("{} is gone: the run folder is not whole", path.display())).with_hint(cure)
 }

@@ -1,9 +1,9 @@
 //! A run in a collection of Qdrant, and questions to it: through the official client on a server, or on the run folder itself.
 //!
 //! The way of the data: [`Payloads`] and [`VectorSpace`] say what a sample is, `point` makes a point of it, [`push()`] sends what the server does
-//! not have. [`Store`] is what can be asked: [`ServerStore`] and [`RunStore`] answer alike. [`duplicates()`] compares points through the vectors
-//! that the server holds. `server` is the only place that knows that networks are asynchronous, `pace` and `fault` what to do when
-//! they fail. What a point looks like is described for its users in `docs/qdrant.md`.
+//! not have. [`Store`] is what can be asked: [`ServerStore`] and [`RunStore`] answer alike, the second by the scan of `search`. [`duplicates()`]
+//! compares points through the vectors that the server holds. `server` is the only place that knows that networks are asynchronous, `pace`
+//! and `fault` what to do when they fail. What a point looks like is described for its users in `docs/qdrant.md`.
 #![warn(missing_docs)]
 mod collection;
 mod duplicates;
@@ -18,7 +18,6 @@ mod payload;
 mod point;
 mod pull;
 mod push;
-mod question;
 mod run_store;
 mod server;
 mod server_store;
@@ -36,7 +35,6 @@ pub use payload::{Payloads, ShardPayloads};
 pub use point::{CONTENT, RUN, point_id, uid_of};
 pub use pull::{Pull, PullReport, Pulled, pull_rows};
 pub use push::{PushOptions, PushReport, VectorReport, push};
-pub use question::{image_vector, text_vector};
 pub use run_store::RunStore;
 pub use server::{Server, ServerOptions};
 pub use server_store::ServerStore;

@@ -1,71 +1,34 @@
-//! The samples in the run folder itself, where there is no server: every vector is compared, one block at a time.
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
-};
+//! The samples in the run folder itself, where there is no server: `search` encodes and compares, every vector.
+use std::collections::BTreeMap;
 
-use arrow::array::{Array, BooleanArray};
-use cribble_core::{Cancel, Error, Result, Uid};
+use cribble_core::{Error, Result, Uid};
 use cribble_expr::{Bound, Expression};
-use cribble_io::Dataset;
-use cribble_math::rows::dot;
-use rayon::prelude::*;
+use cribble_math::top::{Queries, Top};
+use cribble_pipeline::{GlobalRow, RunEmbedding, RunView, StepContext};
+use cribble_search::{Query, Scan, encode};
 
 use crate::{
     Hit, Near, Payloads, Pulled, SpaceReader, Store, VectorSpace, best_first, filter::expression_error,
     payload::ShardPayloads,
 };
 
-/// Rows that are compared at once.
-const BLOCK: usize = 4096;
-
-/// A run as a store.
+/// A run as a store. In memory are a block of vectors a thread and, where there is a condition, the payloads of a shard a thread.
 pub struct RunStore<'a> {
-    dataset: &'a Dataset,
+    view: &'a RunView,
+    context: &'a StepContext<'a>,
     payloads: &'a Payloads<'a>,
-    space: VectorSpace,
-    cancel: &'a Cancel,
-}
-
-/// A candidate: the order of candidates is by similarity, then by place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    /// The bits of the similarity, so that greater is more similar.
-    similarity: Ordered,
-    /// Smaller uids and rows first.
-    place: Reverse<(Uid, u32, usize)>,
-}
-
-/// A number with a total order.
-#[derive(Debug, Clone, Copy)]
-struct Ordered(f32);
-
-impl PartialEq for Ordered {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-impl Eq for Ordered {}
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
+    embedding: RunEmbedding,
 }
 
 impl<'a> RunStore<'a> {
-    /// The samples of a run; `space` is the embedding that is compared.
+    /// The samples of a run; `embedding` is the one that is compared.
     pub fn new(
-        dataset: &'a Dataset,
+        view: &'a RunView,
+        context: &'a StepContext<'a>,
         payloads: &'a Payloads<'a>,
-        space: VectorSpace,
-        cancel: &'a Cancel,
+        embedding: RunEmbedding,
     ) -> Self {
-        Self { dataset, payloads, space, cancel }
+        Self { view, context, payloads, embedding }
     }
 
     fn bind(&self, condition: Option<&str>) -> Result<Option<Bound>> {
@@ -77,89 +40,81 @@ impl<'a> RunStore<'a> {
         condition.map(|text| bind(text).map_err(expression_error)).transpose()
     }
 
-    /// The rows of a shard for which a condition is true.
-    fn mask(&self, shard: u32, bound: &Bound) -> Result<(ShardPayloads, BooleanArray)> {
+    /// A shard, and for which of its rows a condition is true.
+    fn judged(&self, shard: u32, bound: Option<&Bound>) -> Result<(ShardPayloads, Vec<bool>)> {
+        self.context.cancel.check()?;
         let payloads = self.payloads.read(shard)?;
-        let mask = bound.mask(&payloads.columns).map_err(expression_error)?;
-        Ok((payloads, mask))
+        let flags = match bound {
+            None => vec![true; payloads.uids.len()],
+            Some(bound) => {
+                let mask = bound.mask(&payloads.columns).map_err(expression_error)?;
+                mask.iter().map(|flag| flag == Some(true)).collect()
+            }
+        };
+        Ok((payloads, flags))
     }
 
-    /// The vector of a sample.
-    fn vector(&self, uid: Uid) -> Result<Vec<f32>> {
-        for shard in 0..self.dataset.shards().len() as u32 {
-            let Some(row) = self.dataset.uids(shard)?.iter().position(|found| *found == uid) else {
-                continue;
-            };
-            let (vector, has) = self.space.open(self.dataset, shard)?.read(row as u64, 1)?;
-            if has[0] {
-                return Ok(vector);
+    /// The rows of a shard that may be found: not those of the sample that asks, wherever it stands.
+    fn wanted(&self, shard: u32, bound: Option<&Bound>, itself: Option<Uid>) -> Result<Option<Vec<bool>>> {
+        let (uids, mut flags) = match (bound, itself) {
+            (None, None) => return Ok(None),
+            (None, Some(_)) => (self.context.uids(shard)?, vec![true; self.context.rows(shard)]),
+            (Some(_), _) => {
+                let (payloads, flags) = self.judged(shard, bound)?;
+                (payloads.uids, flags)
             }
-            return Err(Error::input(format!("the sample {uid} has no vector '{}'", self.space.name))
-                .with_hint("its image or caption could not be read: `cribble why` says what became of it"));
+        };
+        flags.iter_mut().zip(uids).for_each(|(flag, uid)| *flag &= Some(uid) != itself);
+        Ok(Some(flags))
+    }
+
+    /// The vector that asks.
+    fn queries(&self, near: &Near) -> Result<Queries> {
+        let info = &self.embedding.embedding.info;
+        match near {
+            Near::Sample(uid) => {
+                let query = Query::Sample(uid.to_string());
+                Ok(encode(self.view, self.context, &self.embedding, &query, None)?.queries)
+            }
+            Near::Vector(vector) if vector.len() != info.dim => Err(Error::usage(format!(
+                "what is sought has {} numbers, those of '{}' have {}",
+                vector.len(),
+                info.name,
+                info.dim
+            ))
+            .with_hint("name another embedding, or the model that made this one")),
+            Near::Vector(vector) => Queries::new(vector.clone(), info.dim)
+                .ok_or_else(|| Error::input("what is sought is a vector without a direction")),
         }
-        Err(Error::input(format!("no sample of this run has the uid {uid}"))
-            .with_hint("`cribble why` finds a sample by the beginning of its uid"))
     }
 }
 
 impl Store for RunStore<'_> {
     fn nearest(&self, near: &Near, condition: Option<&str>, limit: usize) -> Result<Vec<Hit>> {
         let bound = self.bind(condition)?;
-        let (vector, itself) = match near {
-            Near::Vector(vector) => (vector.clone(), None),
-            Near::Sample(uid) => (self.vector(*uid)?, Some(*uid)),
+        let itself = match near {
+            Near::Sample(uid) => Some(*uid),
+            Near::Vector(_) => None,
         };
-        let dim = self.space.dim;
-        if vector.len() != dim {
-            return Err(Error::input(format!(
-                "what is sought has {} numbers, vectors '{}' have {dim}",
-                vector.len(),
-                self.space.name
-            ))
-            .with_hint("--vector names another embedding, --model the model that made this one"));
-        }
-        let mut best: BinaryHeap<Reverse<Found>> = BinaryHeap::new();
-        for shard in 0..self.dataset.shards().len() as u32 {
-            let (uids, mask) = match &bound {
-                Some(bound) => {
-                    let (payloads, mask) = self.mask(shard, bound)?;
-                    (payloads.uids, Some(mask))
-                }
-                None => (self.dataset.uids(shard)?, None),
-            };
-            let mut reader = self.space.open(self.dataset, shard)?;
-            for start in (0..uids.len()).step_by(BLOCK) {
-                self.cancel.check()?;
-                let rows = BLOCK.min(uids.len() - start);
-                let (values, has) = reader.read(start as u64, rows)?;
-                let similarities: Vec<f32> =
-                    values.par_chunks_exact(dim).map(|row| dot(&vector, row) as f32).collect();
-                for (at, similarity) in similarities.into_iter().enumerate() {
-                    let row = start + at;
-                    let is_wanted = mask.as_ref().is_none_or(|mask| mask.is_valid(row) && mask.value(row));
-                    if !is_wanted || !has[at] || itself == Some(uids[row]) {
-                        continue;
-                    }
-                    let place = Reverse((uids[row], shard, row));
-                    best.push(Reverse(Found { similarity: Ordered(similarity), place }));
-                    if best.len() > limit {
-                        best.pop();
-                    }
-                }
-            }
-        }
-        let mut found: Vec<Found> = best.into_iter().map(|Reverse(found)| found).collect();
+        let Self { view, context, embedding, .. } = self;
+        let wanted = &|shard| self.wanted(shard, bound.as_ref(), itself);
+        let scan = Scan { view, context, embedding, wanted, without: None };
+        let tops = scan.run(&self.queries(near)?, limit)?.tops;
+        let mut found: Vec<(GlobalRow, f64)> = tops
+            .into_iter()
+            .flat_map(Top::into_hits)
+            .map(|hit| (GlobalRow(hit.row), hit.similarity))
+            .collect();
         // By place, so that each shard is read once.
-        found.sort_by_key(|found| (found.place.0.1, found.place.0.2));
+        found.sort_unstable_by_key(|(row, _)| *row);
         let mut hits = Vec::with_capacity(found.len());
-        let mut open: Option<(u32, ShardPayloads)> = None;
-        for Found { similarity, place: Reverse((uid, shard, row)) } in found {
-            let payloads = match open.take().filter(|(at, _)| *at == shard) {
-                Some((_, payloads)) => payloads,
-                None => self.payloads.read(shard)?,
-            };
-            hits.push(Hit { uid, similarity: Some(similarity.0), payload: payloads.row(row)? });
-            open = Some((shard, payloads));
+        for found in found.chunk_by(|(a, _), (b, _)| a.shard() == b.shard()) {
+            let payloads = self.payloads.read(found[0].0.shard())?;
+            for (row, similarity) in found {
+                let row = row.row() as usize;
+                let (uid, payload) = (payloads.uids[row], payloads.row(row)?);
+                hits.push(Hit { uid, similarity: Some(*similarity as f32), payload });
+            }
         }
         hits.sort_by(best_first);
         Ok(hits)
@@ -168,17 +123,12 @@ impl Store for RunStore<'_> {
     fn matching(&self, condition: Option<&str>, limit: usize) -> Result<Vec<Hit>> {
         let bound = self.bind(condition)?;
         let mut hits = Vec::new();
-        for shard in 0..self.dataset.shards().len() as u32 {
+        for shard in 0..self.context.shards() {
             if hits.len() == limit {
                 break;
             }
-            self.cancel.check()?;
-            let payloads = self.payloads.read(shard)?;
-            let mask = bound.as_ref().map(|bound| bound.mask(&payloads.columns)).transpose();
-            let mask = mask.map_err(expression_error)?;
-            let is_wanted =
-                |row: &usize| mask.as_ref().is_none_or(|mask| mask.is_valid(*row) && mask.value(*row));
-            for row in (0..payloads.uids.len()).filter(is_wanted).take(limit - hits.len()) {
+            let (payloads, flags) = self.judged(shard, bound.as_ref())?;
+            for row in (0..flags.len()).filter(|&row| flags[row]).take(limit - hits.len()) {
                 hits.push(Hit { uid: payloads.uids[row], similarity: None, payload: payloads.row(row)? });
             }
         }
@@ -187,31 +137,28 @@ impl Store for RunStore<'_> {
 
     fn uids(&self, condition: Option<&str>, visit: &mut dyn FnMut(Uid) -> Result<()>) -> Result<()> {
         let bound = self.bind(condition)?;
-        for shard in 0..self.dataset.shards().len() as u32 {
-            self.cancel.check()?;
-            match &bound {
-                None => self.dataset.uids(shard)?.into_iter().try_for_each(&mut *visit)?,
-                Some(bound) => {
-                    let (payloads, mask) = self.mask(shard, bound)?;
-                    for (row, uid) in payloads.uids.into_iter().enumerate() {
-                        if mask.is_valid(row) && mask.value(row) {
-                            visit(uid)?;
-                        }
-                    }
-                }
+        for shard in 0..self.context.shards() {
+            self.context.cancel.check()?;
+            if bound.is_none() {
+                self.context.uids(shard)?.into_iter().try_for_each(&mut *visit)?;
+                continue;
             }
+            let (payloads, flags) = self.judged(shard, bound.as_ref())?;
+            let uids = payloads.uids.into_iter().zip(flags);
+            uids.filter(|(_, flag)| *flag).try_for_each(|(uid, _)| visit(uid))?;
         }
         Ok(())
     }
+
     fn has_vector(&self, _: &str) -> bool {
         true
     }
 
     fn fetch(&self, uids: &[Uid], vectors: &[VectorSpace]) -> Result<Vec<Pulled>> {
         let mut found = BTreeMap::new();
-        for shard in 0..self.dataset.shards().len() as u32 {
-            self.cancel.check()?;
-            let rows = self.dataset.uids(shard)?.into_iter().enumerate();
+        for shard in 0..self.context.shards() {
+            self.context.cancel.check()?;
+            let rows = self.context.uids(shard)?.into_iter().enumerate();
             // Of a sample that stands in the run several times the first row counts.
             let here: Vec<(usize, Uid)> =
                 rows.filter(|(_, uid)| uids.binary_search(uid).is_ok() && !found.contains_key(uid)).collect();
@@ -219,8 +166,10 @@ impl Store for RunStore<'_> {
                 continue;
             }
             let payloads = self.payloads.read(shard)?;
-            let mut readers =
-                vectors.iter().map(|space| space.open(self.dataset, shard)).collect::<Result<Vec<_>>>()?;
+            let mut readers = vectors
+                .iter()
+                .map(|space| space.open(&self.view.dataset, shard))
+                .collect::<Result<Vec<_>>>()?;
             for (row, uid) in here {
                 let mut vector = |reader: &mut SpaceReader| -> Result<Option<Vec<f32>>> {
                     let (values, has) = reader.read(row as u64, 1)?;

@@ -27,7 +27,8 @@ pub struct Hit {
 
 /// A set of samples.
 pub trait Store {
-    /// The most similar samples, best first, equal ones by uid. `condition` is in the language of `filter` steps, on the fields of the payload.
+    /// The most similar samples, best first, equal ones by uid. Of equal ones at the limit, a run gives the first rows, and a server those that it
+    /// meets first. `condition` is in the language of `filter` steps, on the fields of the payload.
     ///
     /// # Errors
     /// The condition is none, or names a field that does not exist; no sample has the uid, or it has no such vector; the vector is of another

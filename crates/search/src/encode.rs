@@ -1,7 +1,7 @@
 //! From what was asked to a vector: by the encoder that made the embedding, or, for a sample, its own row.
 use std::path::{Path, PathBuf};
 
-use cribble_core::{Asked, EncoderDtype, Error, ErrorKind, PixelMode, Result, StepOptions};
+use cribble_core::{Asked, EncoderDtype, Error, ErrorKind, PixelMode, Result, StepOptions, Uid};
 use cribble_math::top::Queries;
 use cribble_models::{Dtype, Encoder, Identity, Towers};
 use cribble_pipeline::{GlobalRow, Place, RunEmbedding, RunView, StepContext};
@@ -19,18 +19,26 @@ pub enum Query {
 }
 
 /// A query as the arithmetic wants it.
-pub(crate) struct Encoded {
+#[derive(Debug)]
+pub struct Encoded {
+    /// One vector, of whatever length, with as many values as the embedding's.
     pub queries: Queries,
+    /// What was asked, for reports.
     pub asked: Asked,
     /// The model that encoded it.
     pub model: Option<String>,
     /// The sample that asked: it is not found itself.
-    pub sample: Option<(GlobalRow, cribble_core::Uid)>,
+    pub sample: Option<(GlobalRow, Uid)>,
+    /// What a person should know of the encoding, sentence by sentence.
     pub notes: Vec<String>,
 }
 
-/// Encodes a query for an embedding. `model` names the encoder where the run does not.
-pub(crate) fn encode(
+/// Encodes a query for an embedding. `model` names the encoder where the run does not, or where its model lies elsewhere now.
+///
+/// # Errors
+/// No model is known, it cannot be read, has no encoder for what is asked, or is another than the one that made the embedding; the image file is
+/// none; there is no such sample, or it has no vector.
+pub fn encode(
     view: &RunView,
     context: &StepContext<'_>,
     embedding: &RunEmbedding,
@@ -104,7 +112,7 @@ fn row_of(
     context: &StepContext<'_>,
     embedding: &RunEmbedding,
     uid: &str,
-) -> Result<(Vec<f32>, (GlobalRow, cribble_core::Uid))> {
+) -> Result<(Vec<f32>, (GlobalRow, Uid))> {
     let place = Place::find(&view.run, uid)?;
     let shard = view.shard(&place.shard).ok_or_else(|| {
         Error::input(format!("the run has a shard {} and its input has not", place.shard))

@@ -11,33 +11,43 @@ use cribble_pipeline::{GlobalRow, RunEmbedding, RunView, StepContext};
 use half::f16;
 use rayon::prelude::*;
 
-use crate::condition::Rows;
-
 /// Bytes of rows that are read at once: they are scored while they lie in the second-level cache.
 const BLOCK_BYTES: usize = 256 << 10;
 /// Bytes of rows that a thread takes at once.
 const PIECE_BYTES: usize = 16 << 20;
 
+/// Says of a shard which of its rows may be found, one flag a row; `None` where all of them may.
+pub type Wanted<'a> = dyn Fn(u32) -> Result<Option<Vec<bool>>> + Sync + 'a;
+
 /// What a scan found.
-pub(crate) struct Found {
+#[derive(Debug)]
+pub struct Found {
     /// The best of each query.
     pub tops: Vec<Top>,
-    /// Rows that fit the condition.
+    /// Rows that were wanted.
     pub searched: u64,
 }
 
-/// The rows of a scan.
-pub(crate) struct Scan<'a> {
+/// A comparison of queries with all rows of an embedding. Memory is a block a thread and the flags of the shards under way.
+pub struct Scan<'a> {
+    /// The run.
     pub view: &'a RunView,
+    /// Progress, and whether to stop.
     pub context: &'a StepContext<'a>,
+    /// What is compared.
     pub embedding: &'a RunEmbedding,
-    pub rows: &'a Rows<'a>,
+    /// Which rows may be found; asked once a shard, by several threads.
+    pub wanted: &'a Wanted<'a>,
     /// A row that is not found, because it asked.
     pub without: Option<GlobalRow>,
 }
 
 impl Scan<'_> {
-    /// The `most` best rows of every query. Row numbers are [`GlobalRow`]s.
+    /// The `most` best rows of every query: the largest cosine first (in `f64`, of the values as stored), ties to the earlier row. Rows without a
+    /// direction are not found. Row numbers are [`GlobalRow`]s. The result does not depend on the threads.
+    ///
+    /// # Errors
+    /// A shard of the embedding is missing or of another shape; those of `wanted`; it was cancelled.
     pub fn run(&self, queries: &Queries, most: usize) -> Result<Found> {
         let shards = 0..self.context.shards();
         let shared = Shared {
@@ -58,7 +68,7 @@ impl Scan<'_> {
     fn shard(&self, queries: &Queries, most: usize, shard: u32, shared: &Shared) -> Result<Found> {
         self.context.cancel.check()?;
         let rows = self.context.rows(shard);
-        let wanted = self.rows.wanted(shard)?;
+        let wanted = (self.wanted)(shard)?;
         let searched = match &wanted {
             None => rows,
             Some(wanted) => wanted.iter().filter(|&&wanted| wanted).count(),
@@ -186,7 +196,11 @@ fn merged(mut a: Vec<Top>, b: Vec<Top>) -> Vec<Top> {
 const WAVE: u32 = 64;
 
 /// The first rows that fit the condition, without a query; and how many fit in all.
-pub(crate) fn first_rows(context: &StepContext<'_>, rows: &Rows<'_>, most: usize) -> Result<(Vec<Hit>, u64)> {
+pub(crate) fn first_rows(
+    context: &StepContext<'_>,
+    wanted: &Wanted<'_>,
+    most: usize,
+) -> Result<(Vec<Hit>, u64)> {
     let (mut hits, mut fitting) = (Vec::new(), 0);
     let shards = context.shards();
     context.progress.begin("search", u64::from(shards), "shards");
@@ -194,7 +208,7 @@ pub(crate) fn first_rows(context: &StepContext<'_>, rows: &Rows<'_>, most: usize
         let left = most - hits.len();
         let judged = (first..shards.min(first + WAVE)).into_par_iter().with_max_len(1).map(|shard| {
             context.cancel.check()?;
-            let wanted = rows.wanted(shard)?.unwrap_or_else(|| vec![true; context.rows(shard)]);
+            let wanted = wanted(shard)?.unwrap_or_else(|| vec![true; context.rows(shard)]);
             let fit = || (0..wanted.len()).filter(|&row| wanted[row]);
             let hit = |row: usize| Hit { similarity: 0.0, row: GlobalRow::new(shard, row as u32).0 };
             context.progress.advance(1);

@@ -5,6 +5,8 @@
 //!                                                                 → or the cells of an index near the vector
 //! ```
 //!
+//! The parts are open to who asks in another way, as `qdrant` does: [`encode`] makes a vector of a query, [`Scan`] compares it with every row.
+//!
 //! Nothing of a run is changed but for `index/`, and `images/` where pictures were asked for. Memory is a block a thread, the flags of a shard
 //! where there is a condition, and the hits.
 #![warn(missing_docs)]
@@ -20,6 +22,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use encode::Query;
+pub use encode::{Encoded, Query, encode};
+pub use exact::{Found, Scan, Wanted};
 pub use pictures::{MOST_PICTURES, add_pictures};
 pub use search::{IndexUse, Of, Request, plan, search};

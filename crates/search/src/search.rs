@@ -65,7 +65,7 @@ pub fn search(view: &RunView, context: &StepContext<'_>, request: &Request) -> R
     let mut report = begin(view, request)?;
     if request.query.is_none() && request.index != IndexUse::Build {
         let began = Instant::now();
-        let (hits, fitting) = first_rows(context, &rows, request.limit)?;
+        let (hits, fitting) = first_rows(context, &|shard| rows.wanted(shard), request.limit)?;
         report.searched = fitting;
         report.seconds = began.elapsed().as_secs_f64();
         report.hits = describe(view, &hits, false)?;
@@ -154,8 +154,9 @@ impl Task<'_> {
             None => {
                 report.method = "exact".into();
                 let Self { view, context, embedding, rows, .. } = self;
-                let found =
-                    Scan { view, context, embedding, rows, without }.run(&queries, self.request.limit)?;
+                let wanted = &|shard| rows.wanted(shard);
+                let scan = Scan { view, context, embedding, wanted, without };
+                let found = scan.run(&queries, self.request.limit)?;
                 report.searched = found.searched;
                 found.tops.into_iter().next()
             }

@@ -5,10 +5,7 @@ use cribble_pipeline::GlobalRow;
 use proptest::prelude::*;
 
 use crate::{
-    IndexUse, Of, Query, Request,
-    condition::Rows,
-    exact::Scan,
-    search,
+    IndexUse, Of, Query, Request, Scan, search,
     testing::{IMAGES, Place, TEXTS, context, halves, rows},
 };
 
@@ -71,11 +68,10 @@ proptest! {
         let view = place.view();
         let context = context(&view, 1 << 30);
         let embedding = view.choose_embedding(None).unwrap();
-        let all = Rows::new(&view, &context, None, Of::All).unwrap();
         let without = itself.then_some(GlobalRow::new(0, 0));
         let asked = rows(asked, dim, seed ^ 9);
         let queries = Queries::new(asked.clone(), dim).unwrap();
-        let scan = Scan { view: &view, context: &context, embedding: &embedding, rows: &all, without };
+        let scan = Scan { view: &view, context: &context, embedding: &embedding, wanted: &|_| Ok(None), without };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| scan.run(&queries, most)).unwrap();
         prop_assert_eq!(found.searched, sizes.iter().sum::<usize>() as u64);
@@ -104,9 +100,8 @@ fn a_sample_finds_its_copy_and_not_itself() {
     assert_eq!(error.kind(), ErrorKind::Input);
 
     let embedding = view.choose_embedding(None).unwrap();
-    let all = Rows::new(&view, &context, None, Of::All).unwrap();
     let without = Some(GlobalRow::new(0, 7));
-    let scan = Scan { view: &view, context: &context, embedding: &embedding, rows: &all, without };
+    let scan = Scan { view: &view, context: &context, embedding: &embedding, wanted: &|_| Ok(None), without };
     let queries = Queries::new(shards[0][7 * 16..8 * 16].to_vec(), 16).unwrap();
     let best = scan.run(&queries, 1).unwrap().tops.remove(0).into_hits()[0];
     assert_eq!(GlobalRow(best.row), GlobalRow::new(1, 50));

@@ -2,6 +2,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use cribble_search::Query;
 
 /// Where `push` and `dedup` look for a server.
 pub const USUAL_URL: &str = "http://localhost:6334";
@@ -126,7 +127,7 @@ pub struct QuestionArgs {
     #[arg(long = "where", value_name = "SQL")]
     pub condition: Option<String>,
 
-    /// Embedding that is compared [default: the first of images]
+    /// Embedding that is compared [default: the run's images]
     #[arg(long, value_name = "NAME")]
     pub vector: Option<String>,
 
@@ -137,6 +138,15 @@ pub struct QuestionArgs {
     /// Compare with every vector instead of asking the server's index
     #[arg(long)]
     pub exact: bool,
+}
+
+impl QuestionArgs {
+    /// What the nearest samples are sought to; `None` where only a condition is asked.
+    pub fn query(&self) -> Option<Query> {
+        let image = || self.image.clone().map(Query::Image);
+        let sample = || self.uid.clone().map(Query::Sample);
+        self.text.clone().map(Query::Text).or_else(image).or_else(sample)
+    }
 }
 
 /// `qdrant query`.
@@ -188,7 +198,7 @@ pub struct DedupPointsArgs {
     #[arg(long = "where", value_name = "SQL")]
     pub condition: Option<String>,
 
-    /// Embedding that is compared [default: the first of images]
+    /// Embedding that is compared [default: the run's images]
     #[arg(long, value_name = "NAME")]
     pub vector: Option<String>,
 

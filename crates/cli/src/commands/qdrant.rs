@@ -1,14 +1,13 @@
 //! `qdrant`: a run in a collection, and questions to it. With an address the server answers, without one the run folder does.
 use std::{path::Path, time::Duration};
 
-use cribble_core::{Recipe, Result};
-use cribble_io::source::{Dataset, OpenOptions};
-use cribble_pipeline::{Place, RunFolder};
+use cribble_core::Result;
+use cribble_pipeline::{Place, RunEmbedding, RunView};
 use cribble_qdrant::{
     ApiKey, DuplicateOptions, Hit, Near, Payloads, PushOptions, RunStore, Scratch, Server, ServerOptions,
-    ServerStore, Store, SubsetFile, VectorSpace, check_condition, duplicates, image_vector, push,
-    text_vector,
+    ServerStore, Store, SubsetFile, VectorSpace, check_condition, duplicates, push,
 };
+use cribble_search::{Query, encode};
 use serde_json::{Value, json};
 
 use super::{qdrant_pull, qdrant_text as said};
@@ -34,33 +33,35 @@ pub fn run(settings: &Settings, command: &QdrantCommand) -> Result<u8> {
     done.map_err(interrupt::resumable)
 }
 
-/// A run folder, its input, and its names in a collection.
+/// A run, and its names in a collection.
 pub(super) struct Subject {
-    pub folder: RunFolder,
-    pub dataset: Dataset,
+    pub view: RunView,
     collection: String,
     name: String,
 }
 
 impl Subject {
-    fn open(run: &Path, server: &ServerArgs, open: impl Fn(&Recipe) -> Result<Dataset>) -> Result<Self> {
-        let folder = RunFolder::open(run)?;
-        let dataset = open(&folder.recipe()?)?;
+    pub(super) fn open(run: &Path, server: &ServerArgs) -> Result<Self> {
+        let view = RunView::open(run)?;
         let own = own_name(run);
         let name = |given: &Option<String>| given.clone().unwrap_or_else(|| own.clone());
-        Ok(Self { folder, dataset, collection: name(&server.collection), name: name(&server.name) })
-    }
-
-    pub(super) fn quietly(run: &Path, server: &ServerArgs) -> Result<Self> {
-        Self::open(run, server, |recipe| Ok(Dataset::open(&OpenOptions::from(&recipe.input))?))
+        Ok(Self { view, collection: name(&server.collection), name: name(&server.name) })
     }
 
     pub(super) fn payloads(&self) -> Result<Payloads<'_>> {
-        Payloads::open(&self.folder, &self.dataset, &self.name, &[])
+        Payloads::open(&self.view.run, &self.view.dataset, &self.name, &[])
     }
 
-    fn space(&self, vector: Option<&str>) -> Result<VectorSpace> {
-        VectorSpace::asked(&self.folder, &self.dataset, vector)
+    /// The embedding of a question. A condition alone compares none, so it does not matter if the run cannot tell which one is meant.
+    pub(super) fn embedding(&self, question: &QuestionArgs) -> Result<RunEmbedding> {
+        let name = question.vector.as_deref();
+        let chosen = self.view.choose_embedding(name);
+        match self.view.embedding_names().first() {
+            Some((any, _)) if chosen.is_err() && name.is_none() && question.query().is_none() => {
+                self.view.embedding(any)
+            }
+            _ => chosen,
+        }
     }
 }
 
@@ -94,8 +95,9 @@ fn connect(settings: &Settings, url: &str, args: &ServerArgs) -> Result<Server> 
 }
 
 fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
-    let subject =
-        Subject::open(&args.run, &args.server, |recipe| session::open_input(settings, &recipe.input))?;
+    let subject = Subject::open(&args.run, &args.server)?;
+    let RunView { run, dataset, recipe, .. } = &subject.view;
+    session::say_input(settings, &recipe.input, dataset);
     let options = PushOptions {
         collection: subject.collection.clone(),
         name: subject.name.clone(),
@@ -108,14 +110,14 @@ fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
         remove_gone: args.remove_gone,
     };
     // What is wrong with the run is said before anybody is called.
-    let spaces = VectorSpace::chosen(&subject.folder, &subject.dataset, &options.vectors)?;
-    let payloads = Payloads::open(&subject.folder, &subject.dataset, &options.name, &options.columns)?;
+    let payloads = Payloads::open(run, dataset, &options.name, &options.columns)?;
+    let spaces = VectorSpace::chosen(run, dataset, &options.vectors)?;
     if settings.dry_run {
         let vectors: Vec<String> =
             spaces.iter().map(|space| format!("{} ({})", space.name, space.dim)).collect();
         settings.terminal.say(&format!(
             "would send {} to '{}' at {} as the run '{}'\n  vectors: {}\n  payload: {}",
-            text::counted(subject.dataset.rows(), "row", "rows"),
+            text::counted(dataset.rows(), "row", "rows"),
             options.collection,
             args.url,
             options.name,
@@ -125,7 +127,7 @@ fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
         if settings.json {
             let value = json!({
                 "dry_run": true, "exit_code": 0, "url": args.url, "collection": options.collection,
-                "run": options.name, "rows": subject.dataset.rows(), "payload": payloads.names(),
+                "run": options.name, "rows": dataset.rows(), "payload": payloads.names(),
                 "vectors": spaces.iter().map(|space| &space.name).collect::<Vec<_>>(),
             });
             settings.terminal.out_json("qdrant", value);
@@ -136,8 +138,8 @@ fn push_run(settings: &Settings, args: &PushArgs) -> Result<u8> {
     let server = connect(settings, &args.url, &args.server)?;
     let report = push(
         &server,
-        &subject.folder,
-        &subject.dataset,
+        run,
+        dataset,
         &options,
         scratch(settings, &std::env::temp_dir()),
         settings.reporter.as_ref(),
@@ -164,36 +166,34 @@ pub(super) fn ask<T>(
     question: &QuestionArgs,
     put: impl FnOnce(&dyn Store, Option<Near>) -> Result<T>,
 ) -> Result<T> {
-    let payloads = subject.payloads()?;
-    let space = subject.space(question.vector.as_deref())?;
-    let model = question.model.as_deref();
-    let near = match (&question.text, &question.image, &question.uid) {
-        (Some(text), _, _) => Some(Near::Vector(text_vector(&space, model, text)?)),
-        (_, Some(path), _) => Some(Near::Vector(image_vector(&space, model, path)?)),
-        (_, _, Some(uid)) => Some(Near::Sample(Place::find(&subject.folder, uid)?.uid)),
-        _ => None,
+    let (view, payloads) = (&subject.view, subject.payloads()?);
+    let context = view.context(settings.limits, settings.reporter.as_ref(), &interrupt::CANCEL);
+    let embedding = subject.embedding(question)?;
+    let near = match question.query() {
+        None => None,
+        // A server has the sample's vector itself.
+        Some(Query::Sample(uid)) => Some(Near::Sample(Place::find(&view.run, &uid)?.uid)),
+        Some(query) => {
+            let encoded = encode(view, &context, &embedding, &query, question.model.as_deref())?;
+            encoded.notes.iter().for_each(|note| settings.terminal.warn(note));
+            Some(Near::Vector(encoded.queries.values(0).to_vec()))
+        }
     };
     let Some(url) = url else {
-        return put(&RunStore::new(&subject.dataset, &payloads, space, &interrupt::CANCEL), near);
+        return put(&RunStore::new(view, &context, &payloads, embedding), near);
     };
     let server = connect(settings, url, server)?;
-    let (collection, name) = (&subject.collection, &subject.name);
-    let store = ServerStore::open(&server, collection, name, &space.name, &payloads, question.exact)?;
+    let (collection, name, vector) = (&subject.collection, &subject.name, &embedding.embedding.info.name);
+    let store = ServerStore::open(&server, collection, name, vector, &payloads, question.exact)?;
     put(&store, near)
 }
 
 fn query(settings: &Settings, args: &QueryArgs) -> Result<u8> {
-    let subject = Subject::quietly(&args.run, &args.server)?;
+    let subject = Subject::open(&args.run, &args.server)?;
     let condition = args.question.condition.as_deref();
     if settings.dry_run {
-        return would(
-            settings,
-            &subject,
-            args.url.as_deref(),
-            args.question.vector.as_deref(),
-            condition,
-            "show samples of",
-        );
+        subject.embedding(&args.question)?;
+        return would(settings, &subject, args.url.as_deref(), condition, "show samples of");
     }
     interrupt::install(&settings.terminal)?;
     let url = args.url.as_deref();
@@ -216,20 +216,20 @@ fn hit_json(hit: &Hit) -> Value {
 }
 
 fn dedup(settings: &Settings, args: &DedupPointsArgs) -> Result<u8> {
-    let subject = Subject::quietly(&args.run, &args.server)?;
+    let subject = Subject::open(&args.run, &args.server)?;
     let folder = std::env::temp_dir();
     let scratch = scratch(settings, &folder);
     let subset = SubsetFile::new(&args.out, scratch)?;
-    let (vector, condition) = (args.vector.as_deref(), args.condition.as_deref());
+    let vector = subject.view.choose_embedding(args.vector.as_deref())?.embedding.info.name;
     if settings.dry_run {
-        return would(settings, &subject, Some(&args.url), vector, condition, "compare the vectors of");
+        let condition = args.condition.as_deref();
+        return would(settings, &subject, Some(&args.url), condition, "compare the vectors of");
     }
     interrupt::install(&settings.terminal)?;
     let payloads = subject.payloads()?;
-    let space = subject.space(vector)?;
     let server = connect(settings, &args.url, &args.server)?;
     let (collection, name) = (&subject.collection, &subject.name);
-    let store = ServerStore::open(&server, collection, name, &space.name, &payloads, args.exact)?;
+    let store = ServerStore::open(&server, collection, name, &vector, &payloads, args.exact)?;
     let options = DuplicateOptions {
         epsilon: args.epsilon,
         condition: args.condition.clone(),
@@ -258,22 +258,20 @@ pub(super) fn scratch<'a>(settings: &Settings, folder: &'a Path) -> Scratch<'a> 
     Scratch { folder, memory: sorting_memory(settings.limits.memory) }
 }
 
-/// What a dry run says, after a look whether the question makes sense.
+/// What a dry run says, after a look whether the condition makes sense.
 pub(super) fn would(
     settings: &Settings,
     subject: &Subject,
     url: Option<&str>,
-    vector: Option<&str>,
     condition: Option<&str>,
     what: &str,
 ) -> Result<u8> {
-    subject.space(vector)?;
     if let Some(condition) = condition {
         check_condition(condition, subject.payloads()?.schema(), url.is_some())?;
     }
     let place = match url {
         Some(url) => format!("the run '{}' in '{}' at {url}", subject.name, subject.collection),
-        None => subject.folder.path().display().to_string(),
+        None => subject.view.run.path().display().to_string(),
     };
     settings.terminal.say(&format!("would {what} {place}; nothing was written"));
     if settings.json {

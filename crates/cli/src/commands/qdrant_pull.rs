@@ -3,7 +3,7 @@ use std::{collections::HashMap, path::Path};
 
 use cribble_core::{Error, InputOptions, Recipe, Result, Uid};
 use cribble_io::LayoutKind;
-use cribble_pipeline::OWN_INPUT;
+use cribble_pipeline::{OWN_INPUT, RunView};
 use cribble_qdrant::{Near, Pull, Store, SubsetFile, VectorSpace, pull_rows};
 use serde_json::json;
 
@@ -27,13 +27,12 @@ const USUAL: usize = 1000;
 pub fn pull(settings: &Settings, args: &PullArgs) -> Result<u8> {
     let question = &args.question;
     let condition = question.condition.as_deref();
-    let is_near = question.text.is_some() || question.image.is_some() || question.uid.is_some();
-    if !is_near && condition.is_none() {
+    if question.query().is_none() && condition.is_none() {
         return Err(Error::usage("nothing is asked for").with_hint(
             "give words, --image, --uid or --where; the subset of all samples that a run keeps is its subset.npy",
         ));
     }
-    let subject = Subject::quietly(&args.run, &args.server)?;
+    let subject = Subject::open(&args.run, &args.server)?;
     let folder = std::env::temp_dir();
     let scratch = scratch(settings, &folder);
     let subset = match (&args.out, &args.out_run) {
@@ -47,7 +46,8 @@ pub fn pull(settings: &Settings, args: &PullArgs) -> Result<u8> {
     };
     if settings.dry_run {
         let what = if args.out.is_some() { "write a subset of" } else { "write a run from" };
-        return would(settings, &subject, args.url.as_deref(), question.vector.as_deref(), condition, what);
+        subject.embedding(question)?;
+        return would(settings, &subject, args.url.as_deref(), condition, what);
     }
     interrupt::install(&settings.terminal)?;
     match (&args.out, &args.out_run) {
@@ -112,7 +112,7 @@ fn pull_run(
 ) -> Result<u8> {
     let similarities = collect(args, store, near, &mut uids)?;
     let payloads = subject.payloads()?;
-    let mut spaces = VectorSpace::all(&subject.folder, &subject.dataset)?;
+    let mut spaces = VectorSpace::all(&subject.view.run, &subject.view.dataset)?;
     spaces.retain(|space| store.has_vector(&space.name));
     let pull =
         Pull { store, schema: payloads.schema(), spaces: &spaces, similarities: similarities.as_ref() };
@@ -128,7 +128,7 @@ fn pull_run(
     let recipe = Recipe {
         input: InputOptions {
             path: input.display().to_string(),
-            images: images_of(subject)?,
+            images: images_of(&subject.view),
             ..InputOptions::default()
         },
         ..Recipe::default()
@@ -139,8 +139,8 @@ fn pull_run(
 }
 
 /// The tars with the pixels of the run that the samples are from.
-fn images_of(subject: &Subject) -> Result<Option<String>> {
-    let input = subject.folder.recipe()?.input;
-    let are_tars = subject.dataset.layout().kind == LayoutKind::Webdataset;
-    Ok(input.images.or(are_tars.then_some(input.path)))
+fn images_of(view: &RunView) -> Option<String> {
+    let input = &view.recipe.input;
+    let are_tars = view.dataset.layout().kind == LayoutKind::Webdataset;
+    input.images.clone().or_else(|| are_tars.then(|| input.path.clone()))
 }

@@ -1,28 +1,26 @@
 //! The second way through a run: where the samples lie that are named only by their uid, and then what is known of each one that is shown.
-//! Only shards with such a sample are read, and of their captions only as far as the last one.
+//! Only shards with such a sample are opened, and of their tables only the rows that are shown are read.
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
+    array::{Array, ArrayRef, AsArray, Float32Array},
     datatypes::Int32Type,
 };
 use cribble_core::{Cancel, CaptionChange, GallerySample, Result, Uid};
 use cribble_io::Dataset;
-use cribble_pipeline::{RunFolder, TableReader, read_column, read_selection};
+use cribble_pipeline::{RunFolder, TableReader, read_column, read_fates, read_selection_at};
 use rayon::prelude::*;
 
 use super::{
     draw::{Lowest, Place},
     plan::{Captions, Column, Plan, table},
-    scan::{floats, read, uid_at},
+    scan::{floats, uid_at},
 };
 
 /// Characters of a caption that are kept.
 const MOST_CHARS: usize = 4000;
 /// Duplicates shown of one group.
 const MEMBERS: usize = 5;
-/// Rows of captions read at once.
-const ROWS: usize = 8192;
 
 /// A group of duplicates: how many were dropped, and random ones of them.
 pub struct Group {
@@ -63,7 +61,7 @@ pub fn locate(
                 let column = read_column(&table(run, 0, name), "uid")?;
                 (0..column.len()).filter_map(|row| uid_at(&column, row)).collect()
             }
-            None => read_selection(run.path(), name)?.into_iter().map(|row| row.uid).collect(),
+            None => read_fates(run.path(), name)?.uids,
         };
         for (row, uid) in uids.iter().enumerate() {
             if wanted.contains(uid) {
@@ -127,8 +125,9 @@ pub fn describe(
         .map(|(shard, places)| {
             cancel.check()?;
             let name = &dataset.shards()[*shard as usize].name;
-            let one = Shard { dataset, run, plan, at: (*shard, name), places };
-            one.describe(compared)
+            let rows = places.iter().map(|place| u64::from(place.row)).collect();
+            let uids = places.iter().map(|place| place.uid).collect();
+            Shard { dataset, run, plan, at: (*shard, name), places, rows, uids }.describe(compared)
         })
         .collect::<Result<Vec<_>>>()?;
     let (mut samples, mut changes) = (BTreeMap::new(), Vec::new());
@@ -141,143 +140,111 @@ pub fn describe(
     Ok((samples, changes))
 }
 
+/// The places of one shard, ascending, with everything that is read of just them.
 struct Shard<'a> {
     dataset: &'a Dataset,
     run: &'a RunFolder,
     plan: &'a Plan,
     at: (u32, &'a str),
     places: &'a [Place],
+    rows: Vec<u64>,
+    uids: Vec<Uid>,
 }
 
 impl Shard<'_> {
     fn describe(&self, compared: &BTreeSet<Place>) -> Result<(Named, Vec<CaptionChange>)> {
-        let selection = read_selection(self.run.path(), self.at.1)?;
-        let uids: Vec<Uid> = selection.iter().map(|row| row.uid).collect();
+        let selection = read_selection_at(self.run.path(), self.at.1, &self.rows)?;
         let texts = match &self.plan.text {
-            Some(name) => self.input_texts(name)?,
-            None => BTreeMap::new(),
+            Some(name) => Some(self.column(&Column { step: None, name: name.clone() })?),
+            None => None,
         };
-        let column = |column: &Column| read(self.dataset, self.run, self.at, &uids, column);
+        let text = |index: usize| text_at(texts.as_ref()?, index);
         let clusters = match self.plan.clustering {
-            Some((step, _)) => Some(column(&Column { step: Some(step), name: "cluster".into() })?),
+            Some((step, _)) => Some(self.column(&Column { step: Some(step), name: "cluster".into() })?),
             None => None,
         };
         let clusters = clusters.as_ref().and_then(|clusters| clusters.as_primitive_opt::<Int32Type>());
         let scores = match &self.plan.score {
-            Some(score) => floats(&column(score)?),
+            Some(score) => floats(&self.column(score)?),
             None => None,
         };
         let mut samples = Vec::with_capacity(self.places.len());
-        for place in self.places {
-            let row = place.row as usize;
-            let Some(said) = selection.get(row) else { continue };
+        for (index, (place, said)) in self.places.iter().zip(&selection).enumerate() {
             let sample = GallerySample {
-                text: texts.get(&place.row).cloned(),
+                text: text(index),
                 dropped_by: said.dropped_by.as_deref().map(str::to_owned),
                 reason: said.reason.as_deref().map(str::to_owned),
                 cluster: clusters
-                    .filter(|clusters| clusters.is_valid(row))
-                    .and_then(|clusters| u32::try_from(clusters.value(row)).ok()),
-                score: scores
-                    .as_ref()
-                    .filter(|scores| scores.is_valid(row))
-                    .map(|scores| scores.value(row))
-                    .filter(|score| score.is_finite()),
+                    .filter(|clusters| clusters.is_valid(index))
+                    .and_then(|clusters| u32::try_from(clusters.value(index)).ok()),
+                score: scores.as_ref().and_then(|scores| number_at(scores, index)),
                 ..GallerySample::default()
             };
             samples.push((place.uid.to_string(), sample));
         }
         for &step in &self.plan.dedups {
-            self.twins(step, &uids, &mut samples)?;
+            self.twins(step, &mut samples)?;
         }
         let mut changes = Vec::new();
-        for made in &self.plan.captions {
-            self.captions(made, &uids, compared, &texts, &mut changes)?;
+        if self.places.iter().any(|place| compared.contains(place)) {
+            for made in &self.plan.captions {
+                self.captions(made, compared, &mut changes)?;
+            }
         }
         Ok((samples, changes))
     }
 
+    /// A column at the places.
+    fn column(&self, column: &Column) -> Result<ArrayRef> {
+        match column.step {
+            Some(step) => {
+                let path = table(self.run, step, self.at.1);
+                TableReader::column_at(&path, &self.rows, &self.uids, &column.name)
+            }
+            None => {
+                let batch = self.dataset.read_columns_at(self.at.0, &[&column.name], &self.rows)?;
+                Ok(batch.column(0).clone())
+            }
+        }
+    }
+
     /// What those that a step dropped as duplicates are duplicates of.
-    fn twins(&self, step: usize, uids: &[Uid], samples: &mut [(String, GallerySample)]) -> Result<()> {
+    fn twins(&self, step: usize, samples: &mut [(String, GallerySample)]) -> Result<()> {
         let folder = &self.run.manifest.steps[step].folder;
         if !samples.iter().any(|(_, sample)| sample.dropped_by.as_ref() == Some(folder)) {
             return Ok(());
         }
-        let path = table(self.run, step, self.at.1);
-        let twins = TableReader::column(&path, uids, "duplicate_of")?;
-        let sims = TableReader::column(&path, uids, "max_sim").ok().and_then(|sims| floats(&sims));
-        for (place, (_, sample)) in self.places.iter().zip(samples) {
-            if sample.dropped_by.as_ref() != Some(folder) {
-                continue;
+        let column = |name: &str| self.column(&Column { step: Some(step), name: name.into() });
+        let twins = column("duplicate_of")?;
+        // A step that compares bytes alone has no similarities.
+        let sims = column("max_sim").ok().and_then(|sims| floats(&sims));
+        for (index, (_, sample)) in samples.iter_mut().enumerate() {
+            if sample.dropped_by.as_ref() == Some(folder) {
+                sample.duplicate_of = uid_at(&twins, index).map(|uid| uid.to_string());
+                sample.max_sim = sims.as_ref().and_then(|sims| number_at(sims, index));
             }
-            let row = place.row as usize;
-            sample.duplicate_of = uid_at(&twins, row).map(|uid| uid.to_string());
-            let sim = sims.as_ref().filter(|sims| sims.is_valid(row)).map(|sims| sims.value(row));
-            sample.max_sim = sim.filter(|sim| sim.is_finite());
         }
         Ok(())
-    }
-
-    /// A text column of the input at the places.
-    fn input_texts(&self, name: &str) -> Result<BTreeMap<u32, String>> {
-        let mut texts = BTreeMap::new();
-        let Some(end) = self.places.iter().map(|place| place.row as usize + 1).max() else {
-            return Ok(texts);
-        };
-        let mut start = 0;
-        for batch in self.dataset.read_columns(self.at.0, &[name], ROWS)? {
-            let batch = batch?;
-            let rows = self.places.iter().map(|place| place.row as usize);
-            for row in rows.filter(|row| (start..start + batch.num_rows()).contains(row)) {
-                if let Some(text) = text_at(batch.column(0), row - start) {
-                    texts.insert(row as u32, text);
-                }
-            }
-            start += batch.num_rows();
-            if start >= end {
-                break;
-            }
-        }
-        Ok(texts)
     }
 
     fn captions(
         &self,
         made: &Captions,
-        uids: &[Uid],
         compared: &BTreeSet<Place>,
-        texts: &BTreeMap<u32, String>,
         changes: &mut Vec<CaptionChange>,
     ) -> Result<()> {
-        let places: Vec<&Place> = self.places.iter().filter(|place| compared.contains(place)).collect();
-        if places.is_empty() {
-            return Ok(());
-        }
-        let column = |column: &Column| read(self.dataset, self.run, self.at, uids, column);
-        let after = column(&made.after)?;
-        // The input's own texts were read already, where they are the ones that are replaced.
-        let of_input = made.before.step.is_none() && self.plan.text.as_ref() == Some(&made.before.name);
-        let before = if of_input { None } else { Some(column(&made.before)?) };
+        let (before, after) = (self.column(&made.before)?, self.column(&made.after)?);
         // A referee that was given other candidates has no figures for these.
-        let sim = |column: &Column| {
-            read(self.dataset, self.run, self.at, uids, column).ok().and_then(|sims| floats(&sims))
-        };
+        let sim = |column: &Column| self.column(column).ok().and_then(|sims| floats(&sims));
         let sims = made.sims.as_ref().map(|(before, after)| (sim(before), sim(after)));
-        for place in places {
-            let row = place.row as usize;
-            let Some(text) = text_at(&after, row) else { continue };
-            let number = |sims: &Option<arrow::array::Float32Array>| {
-                let sims = sims.as_ref().filter(|sims| sims.is_valid(row))?;
-                Some(sims.value(row)).filter(|sim| sim.is_finite())
-            };
+        for (index, place) in self.places.iter().enumerate().filter(|(_, place)| compared.contains(place)) {
+            let Some(text) = text_at(&after, index) else { continue };
+            let number = |sims: &Option<Float32Array>| number_at(sims.as_ref()?, index);
             changes.push(CaptionChange {
                 step: made.folder.clone(),
                 column: made.after.name.clone(),
                 uid: place.uid.to_string(),
-                before: match &before {
-                    Some(before) => text_at(before, row).unwrap_or_default(),
-                    None => texts.get(&place.row).cloned().unwrap_or_default(),
-                },
+                before: text_at(&before, index).unwrap_or_default(),
                 after: text,
                 before_sim: sims.as_ref().and_then(|(before, _)| number(before)),
                 after_sim: sims.as_ref().and_then(|(_, after)| number(after)),
@@ -285,6 +252,10 @@ impl Shard<'_> {
         }
         Ok(())
     }
+}
+
+fn number_at(numbers: &Float32Array, index: usize) -> Option<f32> {
+    numbers.is_valid(index).then(|| numbers.value(index)).filter(|number| number.is_finite())
 }
 
 fn text_at(column: &ArrayRef, row: usize) -> Option<String> {

@@ -1,10 +1,10 @@
 //! What to look for in a run: which reasons, which clusters, which columns. Everything here comes from the report and the recipe; nothing is read.
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use arrow::datatypes::{DataType, Schema};
 use cribble_core::{Details, Recipe, Result, RunReport, StepOptions, Uid};
 use cribble_io::{CAPTION_NAMES, Dataset};
-use cribble_pipeline::{DECISION, RunFolder, TableSchema};
+use cribble_pipeline::{DECISION, Fate, RunFolder, TableSchema};
 
 use super::draw::SEED;
 
@@ -18,9 +18,6 @@ const LARGEST: usize = 20;
 const CLUSTERS: usize = 60;
 /// Scores of datasets of others, best first.
 const SCORES: [&str; 3] = ["clip_l14_similarity_score", "clip_b32_similarity_score", "clip_score"];
-
-/// Step folder and reason; both none for what was kept. A person's decisions are one group, whatever their reasons.
-pub type Fate = (Option<Arc<str>>, Option<Arc<str>>);
 
 /// A column of a step or of the input.
 #[derive(Debug, Clone)]

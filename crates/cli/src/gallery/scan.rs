@@ -9,12 +9,12 @@ use arrow::{
 };
 use cribble_core::{Cancel, Error, Result, Uid};
 use cribble_io::Dataset;
-use cribble_pipeline::{DECISION, RunFolder, Selection, TableReader, read_selection};
+use cribble_pipeline::{DECISION, Fate, Fates, RunFolder, TableReader, read_fates};
 use rayon::prelude::*;
 
 use super::{
     draw::{Lowest, Place, ascending},
-    plan::{Column, Fate, Plan, table},
+    plan::{Column, Plan, table},
 };
 
 /// Samples at each end of a cluster, and of the scores.
@@ -92,10 +92,8 @@ pub fn scan(dataset: &Dataset, run: &RunFolder, plan: &Plan, cancel: &Cancel) ->
         .par_iter()
         .map(|shard| {
             cancel.check()?;
-            let rows = read_selection(run.path(), &shard.name)?;
-            let uids: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
-            let one = Shard { dataset, run, plan, name: &shard.name, index: shard.index, rows, uids };
-            one.scan()
+            let fates = read_fates(run.path(), &shard.name)?;
+            Shard { dataset, run, plan, name: &shard.name, index: shard.index, fates }.scan()
         })
         .try_reduce(|| Draws::new(plan), |a, b| Ok(a.merge(b)))
 }
@@ -106,8 +104,7 @@ struct Shard<'a> {
     plan: &'a Plan,
     name: &'a str,
     index: u32,
-    rows: Vec<Selection>,
-    uids: Vec<Uid>,
+    fates: Fates,
 }
 
 impl Shard<'_> {
@@ -126,50 +123,56 @@ impl Shard<'_> {
         Ok(draws)
     }
 
+    fn rows(&self) -> usize {
+        self.fates.uids.len()
+    }
+
     fn place(&self, row: usize) -> Place {
-        Place { shard: self.index, row: row as u32, uid: self.uids[row] }
+        Place { shard: self.index, row: row as u32, uid: self.fates.uids[row] }
     }
 
     fn fates(&self, draws: &mut Draws) {
-        // Rows of one fate mostly follow each other: the one before is compared first, which saves the search.
-        let mut key: Fate = (None, None);
-        for (row, selection) in self.rows.iter().enumerate() {
-            let place = self.place(row);
-            draws.captioned.offer(
-                {
-                    let (hash, place) = place.at_random(3);
-                    (!selection.keep, hash, place)
-                },
-                (),
-            );
-            if key.0 != selection.dropped_by || key.1 != selection.reason {
-                key = (selection.dropped_by.clone(), selection.reason.clone());
+        let mut groups: Vec<_> = draws.fates.iter_mut().collect();
+        // Whatever a person gave as the reason, it is one group; so are rows that a person kept.
+        let group = |fate: &Fate| -> Fate {
+            match fate {
+                (None, Some(_)) => (None, None),
+                (Some(by), Some(_)) if **by == *DECISION => (Some(DECISION.into()), None),
+                fate => fate.clone(),
             }
-            // Whatever a person gave as the reason, it is one group; so are rows that a person kept.
-            let fate = match &key {
-                (None, Some(_)) => &(None, None),
-                (Some(by), Some(_)) if **by == *DECISION => &(Some(DECISION.into()), None),
-                fate => fate,
-            };
-            if let Some(draw) = draws.fates.get_mut(fate) {
-                draw.offer(place.at_random(1), ());
+        };
+        let group_of: Vec<Option<usize>> = self
+            .fates
+            .known()
+            .iter()
+            .map(|fate| groups.binary_search_by(|(key, _)| (*key).cmp(&group(fate))).ok())
+            .collect();
+        for row in 0..self.rows() {
+            if let Some(group) = group_of[self.fates.code(row)] {
+                groups[group].1.offer(self.place(row).at_random(1), ());
+            }
+        }
+        if !self.plan.captions.is_empty() {
+            for row in 0..self.rows() {
+                let (hash, place) = self.place(row).at_random(3);
+                draws.captioned.offer((!self.fates.keep[row], hash, place), ());
             }
         }
     }
 
     fn clusters(&self, draws: &mut Draws, step: usize) -> Result<()> {
         let path = table(self.run, step, self.name);
-        let clusters = TableReader::column(&path, &self.uids, "cluster")?;
-        let sims = TableReader::column(&path, &self.uids, "centroid_sim")?;
+        let clusters = TableReader::column(&path, &self.fates.uids, "cluster")?;
+        let sims = TableReader::column(&path, &self.fates.uids, "centroid_sim")?;
         let (Some(clusters), Some(sims)) =
             (clusters.as_primitive_opt::<Int32Type>(), sims.as_primitive_opt::<Float32Type>())
         else {
             return Err(Error::input(format!("{}: its clusters are no numbers", path.display())));
         };
-        for row in (0..self.rows.len()).filter(|&row| clusters.is_valid(row) && sims.is_valid(row)) {
+        for row in (0..self.rows()).filter(|&row| clusters.is_valid(row) && sims.is_valid(row)) {
             let Ok(cluster) = u32::try_from(clusters.value(row)) else { continue };
             let Some(draw) = draws.clusters.get_mut(&cluster) else { continue };
-            draw.kept += u64::from(self.rows[row].keep);
+            draw.kept += u64::from(self.fates.keep[row]);
             offer_ends(&mut draw.farthest, &mut draw.nearest, sims.value(row), self.place(row));
         }
         Ok(())
@@ -177,14 +180,15 @@ impl Shard<'_> {
 
     fn duplicates(&self, draw: &mut Lowest<(u64, Place), Uid>, step: usize) -> Result<()> {
         let folder = self.run.manifest.steps[step].folder.as_str();
-        if !self.rows.iter().any(|row| row.dropped_by.as_deref() == Some(folder)) {
+        let dropped: Vec<bool> =
+            self.fates.known().iter().map(|(by, _)| by.as_deref() == Some(folder)).collect();
+        if !dropped.contains(&true) {
             return Ok(());
         }
-        let twins = TableReader::column(&table(self.run, step, self.name), &self.uids, "duplicate_of")?;
-        for (row, selection) in self.rows.iter().enumerate() {
-            if selection.dropped_by.as_deref() == Some(folder)
-                && let Some(twin) = uid_at(&twins, row)
-            {
+        let path = table(self.run, step, self.name);
+        let twins = TableReader::column(&path, &self.fates.uids, "duplicate_of")?;
+        for row in (0..self.rows()).filter(|&row| dropped[self.fates.code(row)]) {
+            if let Some(twin) = uid_at(&twins, row) {
                 draw.offer(self.place(row).at_random(2), twin);
             }
         }
@@ -192,9 +196,9 @@ impl Shard<'_> {
     }
 
     fn scores(&self, draws: &mut Draws, column: &Column) -> Result<()> {
-        let scores = read(self.dataset, self.run, (self.index, self.name), &self.uids, column)?;
+        let scores = read(self.dataset, self.run, (self.index, self.name), &self.fates.uids, column)?;
         let Some(scores) = floats(&scores) else { return Ok(()) };
-        for row in (0..self.uids.len()).filter(|&row| scores.is_valid(row) && scores.value(row).is_finite()) {
+        for row in (0..self.rows()).filter(|&row| scores.is_valid(row) && scores.value(row).is_finite()) {
             draws.scored += 1;
             offer_ends(&mut draws.lowest, &mut draws.highest, scores.value(row), self.place(row));
         }
@@ -221,7 +225,7 @@ pub fn floats(column: &ArrayRef) -> Option<Float32Array> {
 }
 
 /// A whole column of a shard, of a step or of the input.
-pub fn read(
+fn read(
     dataset: &Dataset,
     run: &RunFolder,
     (shard, name): (u32, &str),

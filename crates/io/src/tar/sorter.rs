@@ -1,6 +1,7 @@
 //! Sorting of fixed-size records in a bounded amount of memory: runs that fit are sorted and written to one nameless file, then merged.
 //! Records are plain bytes and their order is the order of their bytes, so every caller stores its key big-endian and first.
 use crate::{IoError, Result};
+use rayon::prelude::*;
 use std::{
     cmp::Reverse,
     collections::BinaryHeap,
@@ -57,7 +58,7 @@ impl<const N: usize> Sorter<N> {
     /// The records in order.
     pub fn finish(mut self) -> Result<Sorted<N>> {
         if self.runs.is_empty() {
-            self.buffer.sort_unstable();
+            sort(&mut self.buffer);
             let total = self.total;
             return Ok(Sorted {
                 folder: self.folder,
@@ -90,7 +91,7 @@ impl<const N: usize> Sorter<N> {
     }
 
     fn spill_run(&mut self) -> Result<()> {
-        self.buffer.sort_unstable();
+        sort(&mut self.buffer);
         let bytes = self.buffer.as_flattened();
         let fail = |e| IoError::write(&self.folder, "write", Some(bytes.len() as u64), e);
         if self.spill.is_none() {
@@ -105,6 +106,17 @@ impl<const N: usize> Sorter<N> {
         self.buffer.clear();
         Ok(())
     }
+}
+
+/// Sorts on all threads. The first 16 bytes are compared as one number, which settles nearly every pair.
+fn sort<const N: usize>(records: &mut [[u8; N]]) {
+    let lead = |record: &[u8; N]| {
+        let mut first = [0; 16];
+        let length = N.min(16);
+        first[..length].copy_from_slice(&record[..length]);
+        u128::from_be_bytes(first)
+    };
+    records.par_sort_unstable_by(|a, b| lead(a).cmp(&lead(b)).then_with(|| a.cmp(b)));
 }
 
 /// A file that has no name any more: a killed process leaves nothing behind.

@@ -9,9 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    Of,
-    condition::Rows,
-    exact::Scan,
+    Scan,
     testing::{IMAGES, Place, TEXTS, context, rows},
 };
 
@@ -104,10 +102,10 @@ fn looking_at_all_cells_is_comparing_every_row() {
     build(&view, &context, &embedding).unwrap();
     let mut index = fit(&view);
     index.meta.probes = index.meta.cells;
-    let all = Rows::new(&view, &context, None, Of::All).unwrap();
     for (seed, without) in [(5, None), (6, Some(GlobalRow::new(1, 4)))] {
         let queries = Queries::new(rows(1, DIM, seed), DIM).unwrap();
-        let scan = Scan { view: &view, context: &context, embedding: &embedding, rows: &all, without };
+        let scan =
+            Scan { view: &view, context: &context, embedding: &embedding, wanted: &|_| Ok(None), without };
         let exact = scan.run(&queries, 60).unwrap().tops.remove(0).into_hits();
         assert_eq!(index.search(&context, &queries, 60, without).unwrap().into_hits(), exact);
     }
