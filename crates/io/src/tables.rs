@@ -91,8 +91,14 @@ impl TableWriter {
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("cribble".into())
             // No two are alike: looking each up in a dictionary takes longer than anything else here.
-            .set_column_dictionary_enabled("uid".into(), false)
-            .build();
+            .set_column_dictionary_enabled("uid".into(), false);
+        // Their 16 bytes are as good as random; as text they are half air.
+        let has_bytes = schema.field_with_name("uid").is_ok_and(|field| *field.data_type() == UID_TYPE);
+        let properties = match has_bytes {
+            true => properties.set_column_compression("uid".into(), Compression::UNCOMPRESSED),
+            false => properties,
+        };
+        let properties = properties.build();
         let file = AtomicFile::create(&path)?;
         // Arrow's own schema inside the file would make them dictionaries again.
         let has_dictionary =

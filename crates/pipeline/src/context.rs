@@ -70,15 +70,16 @@ pub struct StepContext<'a> {
 pub struct UidCache(Mutex<(u64, HashMap<u32, Vec<Uid>>)>);
 
 impl UidCache {
-    fn get(&self, shard: u32, limit: u64, read: impl FnOnce() -> Result<Vec<Uid>>) -> Result<Vec<Uid>> {
+    /// The uids of a shard, in row order. `memory` is the ceiling.
+    pub(crate) fn read(&self, dataset: &Dataset, memory: u64, shard: u32) -> Result<Vec<Uid>> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().1.get(&shard) {
             return Ok(known.clone());
         }
-        let uids = read()?;
+        let uids = dataset.uids(shard)?;
         let (held, known) = &mut *lock();
         let bytes = size_of_val(&uids[..]) as u64;
-        if *held + bytes <= limit && known.insert(shard, uids.clone()).is_none() {
+        if *held + bytes <= memory / 64 && known.insert(shard, uids.clone()).is_none() {
             *held += bytes;
         }
         Ok(uids)
@@ -146,7 +147,7 @@ impl StepContext<'_> {
 
     /// The uids of a shard, in row order.
     pub fn uids(&self, shard: u32) -> Result<Vec<Uid>> {
-        self.uids.get(shard, self.memory / 64, || Ok(self.dataset.uids(shard)?))
+        self.uids.read(self.dataset, self.memory, shard)
     }
 
     /// Which rows of a shard every step before has kept.

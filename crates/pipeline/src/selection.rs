@@ -125,7 +125,8 @@ pub fn write_selection(
         .enumerate()
         .map(|(index, shard)| {
             executor.cancel.check()?;
-            let fates = decide(run, &shard.name, dataset.uids(index as u32)?, &decisions)?;
+            let uids = executor.uids.read(dataset, executor.limits.memory, index as u32)?;
+            let fates = decide(run, &shard.name, uids, &decisions)?;
             fates.write(&selection_path(run.path(), &shard.name))?;
             if let Some(chosen) = &chosen {
                 // In any order: they are sorted.

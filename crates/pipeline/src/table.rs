@@ -1,9 +1,9 @@
 //! Step tables: `uid, keep, reason` and the step's own columns, same rows in the same order as the shard. Joins are by position, and the
 //! reader proves them: it compares the uid column with the shard's uids.
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{collections::HashMap, ops::Range, path::Path, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, RecordBatch, StringArray},
+    array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray},
     datatypes::{Field, Int32Type, Schema, SchemaRef},
 };
 use cribble_core::{Counts, Error, Result, Uid};
@@ -47,51 +47,84 @@ impl TableSchema {
     }
 }
 
-/// The verdicts of one shard, built row by row.
+/// The verdicts of one shard, built row by row. A reason is kept once, rows name it by number.
 #[derive(Debug, Clone)]
 pub struct Verdicts {
     keep: Vec<Option<bool>>,
-    reason: Vec<Option<Arc<str>>>,
-    counts: Counts,
+    reasons: Vec<Option<i32>>,
+    known: Vec<Reason>,
+    numbers: HashMap<(Arc<str>, bool), i32>,
+    last: i32,
+    kept: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Reason {
+    text: Arc<str>,
+    is_error: bool,
+    rows: u64,
 }
 
 impl Verdicts {
     /// Verdicts for `rows` rows, none judged yet.
     pub fn new(rows: usize) -> Self {
-        Self { keep: vec![None; rows], reason: vec![None; rows], counts: Counts::default() }
+        Self {
+            keep: vec![None; rows],
+            reasons: vec![None; rows],
+            known: Vec::new(),
+            numbers: HashMap::new(),
+            last: 0,
+            kept: 0,
+        }
     }
     /// The row stays.
     pub fn keep(&mut self, row: usize) {
         self.keep[row] = Some(true);
-        self.counts.seen += 1;
-        self.counts.kept += 1;
+        self.kept += 1;
     }
     /// The row goes, for this reason.
     pub fn drop(&mut self, row: usize, reason: &Arc<str>) {
-        self.keep[row] = Some(false);
-        self.reason[row] = Some(reason.clone());
-        self.counts.seen += 1;
-        match self.counts.dropped.get_mut(&**reason) {
-            Some(count) => *count += 1,
-            None => {
-                self.counts.dropped.insert(reason.to_string(), 1);
-            }
-        }
+        self.go(row, reason, false);
     }
     /// The row could not be judged; it goes, with the code as its reason.
     pub fn error(&mut self, row: usize, code: &Arc<str>) {
+        self.go(row, code, true);
+    }
+    fn go(&mut self, row: usize, text: &Arc<str>, is_error: bool) {
+        // Most rows go for the same reason as the last one that went, which is then the very same text.
+        let is_it = |known: &Reason| Arc::ptr_eq(&known.text, text) && known.is_error == is_error;
+        let number = match self.known.get(self.last as usize) {
+            Some(known) if is_it(known) => self.last,
+            _ => *self.numbers.entry((text.clone(), is_error)).or_insert_with(|| {
+                self.known.push(Reason { text: text.clone(), is_error, rows: 0 });
+                self.known.len() as i32 - 1
+            }),
+        };
         self.keep[row] = Some(false);
-        self.reason[row] = Some(code.clone());
-        self.counts.seen += 1;
-        *self.counts.errors.entry(code.to_string()).or_default() += 1;
+        self.reasons[row] = Some(number);
+        self.last = number;
+        self.known[number as usize].rows += 1;
     }
     /// The counts so far.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { seen: self.kept, kept: self.kept, ..Counts::default() };
+        for reason in &self.known {
+            let by_reason = if reason.is_error { &mut counts.errors } else { &mut counts.dropped };
+            by_reason.insert(reason.text.to_string(), reason.rows);
+            counts.seen += reason.rows;
+        }
+        counts
     }
     /// Whether the row was kept, dropped, or not judged.
     pub fn state(&self, row: usize) -> Option<bool> {
         self.keep[row]
+    }
+    /// The reasons as a column.
+    fn column(&self) -> ArrayRef {
+        let texts = StringArray::from_iter_values(self.known.iter().map(|reason| &*reason.text));
+        let keys = Int32Array::from(self.reasons.clone());
+        // The keys count in the texts by construction.
+        Arc::new(DictionaryArray::new(keys, Arc::new(texts)))
     }
 }
 
@@ -102,12 +135,11 @@ pub fn write_table(
     verdicts: &Verdicts,
     columns: Vec<(Field, ArrayRef)>,
 ) -> Result<()> {
-    let mut fields = verdict_fields().to_vec();
-    let mut arrays: Vec<ArrayRef> = vec![
-        uid_array(uids),
-        Arc::new(BooleanArray::from(verdicts.keep.clone())),
-        Arc::new(verdicts.reason.iter().map(Option::as_deref).collect::<StringArray>()),
-    ];
+    let [uid, keep, reason] = verdict_fields();
+    let reasons = verdicts.column();
+    let mut fields = vec![uid, keep, reason.with_data_type(reasons.data_type().clone())];
+    let mut arrays: Vec<ArrayRef> =
+        vec![uid_array(uids), Arc::new(BooleanArray::from(verdicts.keep.clone())), reasons];
     for (field, array) in columns {
         fields.push(field);
         arrays.push(array);

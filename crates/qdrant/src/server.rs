@@ -279,7 +279,11 @@ async fn here<R: Send + 'static>(
 impl Client {
     /// Leaves a collection as it is best found: a server sees to that by itself, the embedded library is asked to write everything to disk and to
     /// build its indexes.
-    pub async fn settle(&self, collection: &str) -> Result<()> {
+    pub async fn settle(
+        &self,
+        #[cfg_attr(not(feature = "edge"), expect(unused_variables, reason = "a server settles by itself"))]
+        collection: &str,
+    ) -> Result<()> {
         match &self.transport {
             Transport::Network(_) => Ok(()),
             #[cfg(feature = "edge")]

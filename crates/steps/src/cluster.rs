@@ -183,12 +183,7 @@ impl Cluster {
         figures.write(&context.scratch(format!("figures/{shard:08}")))?;
         let bytes_written = context.write_verdicts(shard, &uids, &verdicts, columns, &errors)?;
         let bytes_read = (uids.len() * (dim * 2 + 16)) as u64;
-        Ok(TaskOutput {
-            counts: verdicts.counts().clone(),
-            bytes_read,
-            bytes_written,
-            ..TaskOutput::default()
-        })
+        Ok(TaskOutput { counts: verdicts.counts(), bytes_read, bytes_written, ..TaskOutput::default() })
     }
 
     fn describe(&self, context: &StepContext<'_>) -> Result<TaskOutput> {

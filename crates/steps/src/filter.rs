@@ -148,12 +148,7 @@ impl Step for Filter {
             columns.push((Field::new(&self.computed[index].0, kind, true), array));
         }
         let bytes_written = context.write_verdicts(shard, &uids, &verdicts, columns, &[])?;
-        Ok(TaskOutput {
-            counts: verdicts.counts().clone(),
-            bytes_read,
-            bytes_written,
-            ..TaskOutput::default()
-        })
+        Ok(TaskOutput { counts: verdicts.counts(), bytes_read, bytes_written, ..TaskOutput::default() })
     }
 }
 

@@ -131,7 +131,7 @@ impl Step for Language {
             labels.iter().map(String::as_str).zip(counts).filter(|(_, count)| *count > 0).collect();
         Ok(TaskOutput {
             bytes_written: context.write_verdicts(shard, &uids, &verdicts, columns, &[])?,
-            counts: verdicts.counts().clone(),
+            counts: verdicts.counts(),
             data: to_value(&by_name)?,
             ..TaskOutput::default()
         })

@@ -241,7 +241,7 @@ impl<'a> Sheet<'a> {
         let columns = fields.into_iter().zip(arrays).collect();
         Ok(TaskOutput {
             bytes_written: context.write_verdicts(shard, uids, &verdicts, columns, &[])?,
-            counts: verdicts.counts().clone(),
+            counts: verdicts.counts(),
             data: to_value(&tally)?,
             ..TaskOutput::default()
         })

@@ -122,7 +122,7 @@ impl Dedup {
         ));
         let bytes_written = context.write_verdicts(shard, &uids, &verdicts, columns, &errors)?;
         Ok(TaskOutput {
-            counts: verdicts.counts().clone(),
+            counts: verdicts.counts(),
             bytes_written,
             data: to_value(&tally)?,
             ..TaskOutput::default()

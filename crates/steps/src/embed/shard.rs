@@ -225,7 +225,7 @@ impl Columns {
         }
         Ok(TaskOutput {
             bytes_written: context.write_verdicts(shard, uids, &self.verdicts, columns, &self.errors)?,
-            counts: self.verdicts.counts().clone(),
+            counts: self.verdicts.counts(),
             data: to_value(&self.tally)?,
             ..TaskOutput::default()
         })

@@ -53,7 +53,7 @@ impl Judge {
             .collect();
         Ok(TaskOutput {
             bytes_written: context.write_verdicts(shard, &uids, &verdicts, columns, &[])?,
-            counts: verdicts.counts().clone(),
+            counts: verdicts.counts(),
             data: to_value(&rows)?,
             ..TaskOutput::default()
         })

@@ -310,7 +310,7 @@ impl Prune {
             (Field::new("cluster", DataType::Int32, true), Arc::new(cluster_column.finish())),
         ];
         let bytes_written = context.write_verdicts(shard, &uids, &verdicts, columns, &[])?;
-        Ok(TaskOutput { counts: verdicts.counts().clone(), bytes_written, ..TaskOutput::default() })
+        Ok(TaskOutput { counts: verdicts.counts(), bytes_written, ..TaskOutput::default() })
     }
 }
 

@@ -74,7 +74,7 @@ impl Referee {
         let columns = fields.zip(columns).collect();
         Ok(TaskOutput {
             bytes_written: context.write_verdicts(shard, &uids, &verdicts, columns, &errors)?,
-            counts: verdicts.counts().clone(),
+            counts: verdicts.counts(),
             data: to_value(&tally)?,
             ..TaskOutput::default()
         })
