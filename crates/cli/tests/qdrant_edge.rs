@@ -33,7 +33,7 @@ mod embedded {
 
     use super::{
         common::Place,
-        qdrant::{OTHER, SHORT, run, with_run},
+        qdrant::{OTHER, run, with_run},
     };
 
     const WORDS: [&str; 4] = ["--url", "edge:points", "--collection", "pool"];
@@ -56,7 +56,7 @@ mod embedded {
     #[test]
     fn a_folder_answers_like_the_run() {
         let place = with_run(60);
-        let nothing = place.run(&[&["qdrant", "query", "run", "--where", "kept"], &WORDS[..]].concat(), 4);
+        let nothing = place.run(&[&["qdrant", "query", "run", "--where", "kept"], &WORDS[..]].concat(), 1);
         nothing.error("no collection 'pool'", "cribble qdrant push RUN");
         assert!(!place.path("points").exists(), "a question makes no folder");
 
@@ -132,7 +132,7 @@ mod embedded {
         let gone = hits(&place, &["--where", "caption_short IS NULL"]);
         let uid = gone[0]["uid"].as_str().unwrap();
         let near = [&["qdrant", "query", "run", "--uid", uid, "--vector", "short_txt"], &WORDS[..]].concat();
-        place.run(&near, 4).error(uid, "cribble qdrant push RUN");
+        place.run(&near, 1).error(uid, "cribble qdrant push RUN");
 
         // A collection of fewer vectors learns the others; one of other sizes does not fit.
         place.run(
@@ -153,11 +153,10 @@ mod embedded {
         place.run(&["qdrant", "push", "run", "--url", "edge:points", "--collection", "few", "-q"], 0);
         let few = ["--url", "edge:points", "--collection", "few"];
         assert!(!hits(&place, &[&["a red square", "--vector", "demo_txt"], &few[..]].concat()).is_empty());
-        let bad = place.run(&["qdrant", "push", "run", "--url", "edge:points", "--collection", "a/b"], 4);
+        let bad = place.run(&["qdrant", "push", "run", "--url", "edge:points", "--collection", "a/b"], 1);
         bad.error("cannot be the name of a collection", "");
         let anew = push(&place, &["--recreate"], 0);
         assert_eq!((&anew["made"], &anew["sent"]), (&json!(true), &json!(60)));
-        run(&place, SHORT);
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn clause(condition: &Condition) -> Result<Value, Status> {
             let ids = has.has_id.iter().map(id_json).collect::<Result<Vec<_>, _>>()?;
             Ok(json!({ "has_id": ids }))
         }
+        Some(ConditionOneOf::HasVector(has)) => Ok(json!({ "has_vector": has.has_vector })),
         Some(ConditionOneOf::Filter(filter)) => filter_json(filter),
         _ => Err(lacks("this condition")),
     }
