@@ -10,21 +10,34 @@ use std::{
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Uid(pub u128);
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// One in each of eight bytes.
+const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// The value of eight hexadecimal digits of either case, the first in the highest byte; and 0, or something else where one of them is none.
 const fn eight_digits(text: u64) -> (u64, u64) {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     // A letter has bit 6: its low four bits count from 1.
     let letters = text >> 6 & EACH;
     let values = (text & (0x0f * EACH)) + 9 * letters;
     // A value is right where it is one digit, and the digit that is written for it is the text again, in lower case.
-    let above_nine = (values + 6 * EACH) >> 4 & EACH;
-    let written = values + 0x30 * EACH + 0x27 * above_nine;
-    let wrong = (written ^ (text | letters << 5)) | (values & (0xf0 * EACH));
+    let wrong = (written(values) ^ (text | letters << 5)) | (values & (0xf0 * EACH));
     let pairs = (values | values >> 4) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
     ((fours | fours >> 16) & 0xffff_ffff, wrong)
+}
+
+/// The eight lower-case hexadecimal digits of a number, the first in the highest byte.
+const fn digits_of(value: u32) -> u64 {
+    let value = value as u64;
+    let fours = (value | value << 16) & 0x0000_ffff_0000_ffff;
+    let pairs = (fours | fours << 8) & 0x00ff_00ff_00ff_00ff;
+    let values = (pairs | pairs << 4) & (0x0f * EACH);
+    written(values)
+}
+
+/// The character of each of eight values below 25, one a byte.
+const fn written(values: u64) -> u64 {
+    let above_nine = (values + 6 * EACH) >> 4 & EACH;
+    values + 0x30 * EACH + 0x27 * above_nine
 }
 
 /// A text that is no uid: not 32 hexadecimal characters.
@@ -84,8 +97,8 @@ impl Uid {
     /// The 32 lower-case hexadecimal characters.
     pub fn to_hex(self) -> [u8; 32] {
         let mut text = [0; 32];
-        for (place, pair) in self.to_bytes().iter().zip(text.as_chunks_mut::<2>().0) {
-            *pair = [HEX[usize::from(place >> 4)], HEX[usize::from(place & 15)]];
+        for (part, eight) in text.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            *eight = digits_of((self.0 >> (96 - 32 * part)) as u32).to_be_bytes();
         }
         text
     }

@@ -90,8 +90,9 @@ impl TableWriter {
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_created_by("cribble".into())
-            // No two are alike: looking each up in a dictionary takes longer than anything else here.
-            .set_column_dictionary_enabled("uid".into(), false);
+            // No two are alike: looking each up in a dictionary takes longer than anything else here, and the least and the greatest say nothing.
+            .set_column_dictionary_enabled("uid".into(), false)
+            .set_column_statistics_enabled("uid".into(), EnabledStatistics::None);
         // Their 16 bytes are as good as random; as text they are half air.
         let has_bytes = schema.field_with_name("uid").is_ok_and(|field| *field.data_type() == UID_TYPE);
         let properties = match has_bytes {

@@ -112,18 +112,18 @@ impl Fates {
     /// Appends the fates of rows that are given as two columns. `None`: they are no texts.
     fn learn(&mut self, by: &DictionaryArray<Int32Type>, reason: &DictionaryArray<Int32Type>) -> Option<()> {
         let (steps, reasons) = (shared(by)?, shared(reason)?);
-        // Numbers of the pairs that were met, by the two keys; a pair is looked up by its texts once a batch.
-        let mut met: HashMap<(Option<usize>, Option<usize>), u32> = HashMap::new();
-        let (mut last, mut code) = (None, 0);
+        // The number of every pair of keys that was met: a pair is looked up by its texts once a batch. Key 0 is none.
+        let place = |key: Option<usize>| key.map_or(0, |key| key + 1);
+        let mut met = vec![None; (steps.len() + 1) * (reasons.len() + 1)];
         for row in 0..by.len() {
-            let pair = (by.key(row), reason.key(row));
-            if last != Some(pair) {
-                code = *met.entry(pair).or_insert_with(|| {
+            let (by, reason) = (by.key(row), reason.key(row));
+            let code = match &mut met[place(by) * (reasons.len() + 1) + place(reason)] {
+                Some(code) => *code,
+                new => {
                     let text = |texts: &[Arc<str>], key: Option<usize>| key.map(|key| texts[key].clone());
-                    self.number((text(&steps, pair.0), text(&reasons, pair.1)))
-                });
-                last = Some(pair);
-            }
+                    *new.insert(self.number((text(&steps, by), text(&reasons, reason))))
+                }
+            };
             self.codes.push(code);
         }
         Some(())

@@ -273,12 +273,14 @@ fn prove(
     column: &ArrayRef,
     row_of: impl Fn(usize) -> u64,
 ) -> Result<()> {
-    let column = column.as_fixed_size_binary_opt().ok_or_else(|| fail(path, "uid is not 16 bytes wide"))?;
+    let column = column.as_fixed_size_binary_opt().filter(|column| column.value_length() == 16);
+    let column = column.ok_or_else(|| fail(path, "uid is not 16 bytes wide"))?;
     let Some(uids) = uids.get(start..start + column.len()) else {
         return Err(mismatch(path, uids.len(), start + column.len()));
     };
-    for (index, uid) in uids.iter().enumerate() {
-        if column.value(index) != uid.to_bytes() {
+    let (found, _) = column.value_data().as_chunks::<16>();
+    for (index, (uid, found)) in uids.iter().zip(found).enumerate() {
+        if Uid::from_bytes(*found) != *uid {
             return Err(Error::input(format!(
                 "{}: row {} does not belong to sample {uid} of the shard",
                 path.display(),
