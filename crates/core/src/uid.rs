@@ -77,21 +77,13 @@ impl Uid {
             found: String::from_utf8_lossy(&text[..text.len().min(64)]).into_owned(),
             length: text.len(),
         };
-        let (Some((high, low)), 32) = (text.split_at_checked(16), text.len()) else {
-            return Err(fail());
-        };
+        let text = <&[u8; 32]>::try_from(text).map_err(|_| fail())?;
         // Pools have billions of these: eight digits at once, no branch for any, and one check for all.
-        let mut wrong = 0;
-        let mut half = |text: &[u8]| {
-            let (eights, _) = text.as_chunks::<8>();
-            eights.iter().fold(0, |value, eight| {
-                let (digits, bad) = eight_digits(u64::from_be_bytes(*eight));
-                wrong |= bad;
-                value << 32 | digits
-            })
-        };
-        let uid = Self::from_halves(half(high), half(low));
-        if wrong == 0 { Ok(uid) } else { Err(fail()) }
+        let (value, wrong) = text.as_chunks::<8>().0.iter().fold((0, 0), |(value, wrong), eight| {
+            let (digits, bad) = eight_digits(u64::from_be_bytes(*eight));
+            (value << 32 | u128::from(digits), wrong | bad)
+        });
+        if wrong == 0 { Ok(Self(value)) } else { Err(fail()) }
     }
 
     /// The 32 lower-case hexadecimal characters.

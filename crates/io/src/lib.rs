@@ -32,6 +32,8 @@ pub use npz_writer::write_npz;
 pub use source::{ArrayInfo, Dataset, Layout, LayoutKind, OpenOptions, ShardInfo};
 pub use staged::StagedFolder;
 pub use storage::{Location, ReadAt, SourceFile, Storage};
-pub use tables::{Batches, RowChoice, TableReader, TableWriter, uid_array, uid_texts, verdict_fields};
+pub use tables::{
+    Batches, RowChoice, TableReader, TableWriter, repeated_text, uid_array, uid_texts, verdict_fields,
+};
 pub use text::{CAPTION_NAMES, csv_field, is_text};
 pub use uids::stable_uid;

@@ -39,6 +39,11 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 /// The type of a uid in step tables: 16 big-endian bytes.
 pub const UID_TYPE: DataType = DataType::FixedSizeBinary(16);
 
+/// The type of texts in memory of which many are equal: 32-bit keys into the different ones. In a file they are plain text.
+pub fn repeated_text() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
 /// The fields that every step table begins with: `uid` (16 bytes), `keep` (flag), `reason` (text, null where kept).
 pub fn verdict_fields() -> [Field; 3] {
     [
@@ -218,11 +223,10 @@ impl TableReader {
 
     /// The same file, its named columns of text read as dictionaries (32-bit keys): a text that repeats is decoded once.
     pub fn with_dictionaries(mut self, names: &[&str]) -> Result<Self> {
-        let repeated = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
         let fields = self.schema().fields().iter().map(|field| {
             let is_named = *field.data_type() == DataType::Utf8 && names.contains(&field.name().as_str());
             if is_named {
-                Arc::new(field.as_ref().clone().with_data_type(repeated.clone()))
+                Arc::new(field.as_ref().clone().with_data_type(repeated_text()))
             } else {
                 field.clone()
             }

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Field, Int32Type, Schema, UInt32Type},
 };
 use cribble_core::{Error, Result, Uid};
-use cribble_io::{RowChoice, TableReader, TableWriter, uid_texts};
+use cribble_io::{RowChoice, TableReader, TableWriter, repeated_text, uid_texts};
 
 /// The step that dropped a sample and its reason. Neither: every step kept it. A reason alone: a person kept it.
 pub type Fate = (Option<Arc<str>>, Option<Arc<str>>);
@@ -64,8 +64,7 @@ impl Fates {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let texts = |of: fn(&Fate) -> &Option<Arc<str>>| -> Result<ArrayRef> {
             let values: StringArray = self.known.iter().map(|fate| of(fate).as_deref()).collect();
-            let is_there: Vec<bool> = (0..values.len()).map(|code| values.is_valid(code)).collect();
-            let key = |&code: &u32| is_there[code as usize].then_some(code as i32);
+            let key = |&code: &u32| values.is_valid(code as usize).then_some(code as i32);
             let keys: Int32Array = self.codes.iter().map(key).collect();
             let texts = DictionaryArray::try_new(keys, Arc::new(values));
             Ok(Arc::new(texts.map_err(|error| Error::bug(error.to_string()))?))
@@ -137,12 +136,11 @@ pub(crate) fn shared(column: &DictionaryArray<Int32Type>) -> Option<Vec<Arc<str>
 }
 
 fn schema() -> Arc<Schema> {
-    let repeated = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     Arc::new(Schema::new(vec![
         Field::new("uid", DataType::Utf8, false),
         Field::new("keep", DataType::Boolean, false),
-        Field::new("dropped_by", repeated.clone(), true),
-        Field::new("reason", repeated, true),
+        Field::new("dropped_by", repeated_text(), true),
+        Field::new("reason", repeated_text(), true),
         Field::new("copies", DataType::UInt32, false),
     ]))
 }

@@ -136,10 +136,9 @@ pub fn write_table(
     columns: Vec<(Field, ArrayRef)>,
 ) -> Result<()> {
     let [uid, keep, reason] = verdict_fields();
-    let reasons = verdicts.column();
-    let mut fields = vec![uid, keep, reason.with_data_type(reasons.data_type().clone())];
+    let mut fields = vec![uid, keep, reason.with_data_type(tables::repeated_text())];
     let mut arrays: Vec<ArrayRef> =
-        vec![uid_array(uids), Arc::new(BooleanArray::from(verdicts.keep.clone())), reasons];
+        vec![uid_array(uids), Arc::new(BooleanArray::from(verdicts.keep.clone())), verdicts.column()];
     for (field, array) in columns {
         fields.push(field);
         arrays.push(array);
