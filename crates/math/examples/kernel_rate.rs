@@ -3,15 +3,18 @@
 //!
 //! ```text
 //! kernel_rate nearest THREADS ROWS.npy CENTROIDS.npy LABELS.npy     f32 [n, d], f32 [k, d] → u32 [n]
+//! kernel_rate kmeans THREADS ROWS.npy K PASSES TRAIN_ROWS SEED CENTROIDS.npy   f32 [n, d] → f32 [k, d]; then all rows are assigned
 //! kernel_rate dedup THREADS ROWS.npy ORDER.npy SIZES.npy EPSILON REMOVED.npy
 //!     f16 [n, d]; u32 [n], the rows of one cell after the other, each in the order of its scan; u32 [cells] → u8 [n], by ORDER
 //! kernel_rate quotas TARGET BALANCE SHARES.npy SIZES.npy QUOTAS.npy  f64 [k], u64 [k] → u64 [k]
 //! ```
-//! Prints one JSON object: `read_s`, and `work_s` of the kernel alone.
+//! Prints one JSON object: `read_s`, and `work_s` of the kernel alone. For k-means also `train_s`, `pass_s` (seconds of each pass, seeding in the first) and the mean cosine of all
+//! rows to their centroid.
 #![allow(clippy::print_stdout)]
 use cribble_math::{
-    Quotas, StoredRows, UnitRows,
+    KMeansOptions, Quotas, SliceRows, StoredRows, UnitRows,
     halves::{prefetch, widen},
+    kmeans::{IterationStats, train},
     nearest::nearest,
     pairs::earlier_max,
     quota::bounds,
@@ -22,6 +25,8 @@ use std::{
     error::Error,
     fs::File,
     io::{Read, Write},
+    ops::ControlFlow,
+    sync::{Mutex, PoisonError},
     time::Instant,
 };
 
@@ -32,13 +37,20 @@ fn main() -> Outcome<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["nearest", threads, rows, centroids, labels] => assign(threads.parse()?, rows, centroids, labels),
+        ["kmeans", threads, rows, k, passes, train, seed, centroids] => cluster(
+            threads.parse()?,
+            rows,
+            &generous(k.parse()?, passes.parse()?, seed.parse()?),
+            train.parse()?,
+            centroids,
+        ),
         ["dedup", threads, rows, order, sizes, epsilon, removed] => {
             dedup(threads.parse()?, rows, order, sizes, epsilon.parse()?, removed)
         }
         ["quotas", target, balance, shares, sizes, quotas] => {
             split(target.parse()?, balance.parse()?, shares, sizes, quotas)
         }
-        _ => Err("usage: kernel_rate nearest THREADS ROWS CENTROIDS LABELS | dedup THREADS ROWS ORDER SIZES EPSILON REMOVED | quotas TARGET BALANCE SHARES SIZES QUOTAS".into()),
+        _ => Err("usage: kernel_rate nearest THREADS ROWS CENTROIDS LABELS | kmeans THREADS ROWS K PASSES TRAIN_ROWS SEED CENTROIDS | dedup THREADS ROWS ORDER SIZES EPSILON REMOVED | quotas TARGET BALANCE SHARES SIZES QUOTAS".into()),
     }
 }
 
@@ -57,7 +69,49 @@ fn assign(threads: usize, rows: &str, centroids: &str, out: &str) -> Outcome<()>
     pool.install(|| nearest(&rows, &centroids, dim, &mut labels, &mut sims));
     let work_s = began.elapsed().as_secs_f64();
     println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"rows\": {n}}}");
-    write(out, "<u4", &labels)
+    write(out, "<u4", &labels, &[n])
+}
+
+/// No ceiling that matters, and as many passes as were asked for.
+fn generous(k: usize, iterations: usize, seed: u64) -> KMeansOptions {
+    let mut options = KMeansOptions::new(k);
+    (options.iterations, options.seed) = (iterations, seed);
+    (options.memory_bytes, options.tolerance) = (16 << 30, 0.0);
+    options
+}
+
+/// Spherical k-means on an even sample of the rows, then all rows to their centroids, both from memory.
+fn cluster(threads: usize, rows: &str, options: &KMeansOptions, train_rows: usize, out: &str) -> Outcome<()> {
+    let began = Instant::now();
+    let (rows, dim) = read::<f32>(rows, "<f4")?;
+    let n = rows.len() / dim;
+    let taken = train_rows.min(n);
+    let sample: Vec<f32> = if taken == n {
+        Vec::new()
+    } else {
+        (0..taken).flat_map(|i| rows[i * n / taken * dim..][..dim].iter().copied()).collect()
+    };
+    let read_s = began.elapsed().as_secs_f64();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    let began = Instant::now();
+    let times = Mutex::new(vec![0.0]);
+    let note = |_: &IterationStats| {
+        times.lock().unwrap_or_else(PoisonError::into_inner).push(began.elapsed().as_secs_f64());
+        ControlFlow::Continue(())
+    };
+    let source = SliceRows::new(if taken == n { &rows } else { &sample }, dim);
+    let trained = pool.install(|| train(&source, options, &note))?;
+    let train_s = began.elapsed().as_secs_f64();
+    let (mut labels, mut sims) = (vec![0u32; n], vec![0f32; n]);
+    pool.install(|| nearest(&rows, &trained.centroids, dim, &mut labels, &mut sims));
+    let work_s = began.elapsed().as_secs_f64();
+    let times = times.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let pass_s: Vec<f64> = times.windows(2).map(|two| ((two[1] - two[0]) * 1e3).round() / 1e3).collect();
+    let mean = sims.iter().map(|&sim| f64::from(sim)).sum::<f64>() / n as f64;
+    println!(
+        "{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"train_s\": {train_s}, \"pass_s\": {pass_s:?}, \"mean_cosine\": {mean}, \"rows\": {n}}}"
+    );
+    write(out, "<f4", &trained.centroids, &[options.k, dim])
 }
 
 /// SemDeDup's step as our own dedup does it for the rows that it has fetched, here all of them.
@@ -88,7 +142,7 @@ fn dedup(threads: usize, rows: &str, order: &str, sizes: &str, epsilon: f64, out
     });
     let work_s = began.elapsed().as_secs_f64();
     println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"rows\": {}}}", order.len());
-    write(out, "|u1", &removed?.concat())
+    write(out, "|u1", &removed?.concat(), &[order.len()])
 }
 
 /// The rows of a cell, where they lie.
@@ -133,7 +187,7 @@ fn split(target: u64, balance: f64, shares: &str, sizes: &str, out: &str) -> Out
     let quota = Quotas::solve(target, &share, &limits.lower, &sizes)?.quota;
     let work_s = began.elapsed().as_secs_f64();
     println!("{{\"read_s\": {read_s}, \"work_s\": {work_s}, \"clusters\": {}}}", sizes.len());
-    write(out, "<u8", &quota)
+    write(out, "<u8", &quota, &[quota.len()])
 }
 
 /// The values of a little-endian array in C order, and the length of its last axis.
@@ -159,9 +213,10 @@ fn read<T: bytemuck::Pod>(path: &str, kind: &str) -> Outcome<(Vec<T>, usize)> {
     Ok((values, axes.last().copied().unwrap_or(1)))
 }
 
-/// Writes a one-dimensional array.
-fn write<T: bytemuck::Pod>(path: &str, kind: &str, values: &[T]) -> Outcome<()> {
-    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({},), }}", values.len());
+/// Writes an array.
+fn write<T: bytemuck::Pod>(path: &str, kind: &str, values: &[T], shape: &[usize]) -> Outcome<()> {
+    let axes: String = shape.iter().map(|axis| format!("{axis},")).collect();
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({axes}), }}");
     let mut file = File::create(path)?;
     // 10 bytes before the header, a multiple of 64 together, the last a line break.
     file.write_all(b"\x93NUMPY\x01\x00\x76\x00")?;

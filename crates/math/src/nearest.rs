@@ -1,41 +1,86 @@
 //! The nearest centroids of rows, exactly: the largest similarities, ties to the lower index.
 use crate::{
-    propose::{Codes, Kernel, Panels, Rows},
-    rows::row_count,
-    scan::{Best, Hunt, Largest, Several, Sources, TARGET_TILE, search, search_here},
+    propose::{Codes, Kernel, LANES, Panels, Rows},
+    rows::{row_count, similarity},
+    scan::{Best, Glanced, Goal, Hunt, Largest, Several, Sources, TARGET_TILE, search, search_here},
+    sketch::{Frame, Guess, Outlines, SketchBuffers},
 };
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Rows that [`Finder::find`] takes best: what one thread then holds stays in its second-level cache.
 pub const TILE_ROWS: usize = TARGET_TILE;
 
+/// Fewer centroids are all scored: making a row's outline would cost more than it spares (at 512 values; 2,000 were a draw).
+const WORTH_OUTLINES: usize = 2048;
+/// Rows for which outlines of the centroids are worth being made.
+const ROWS_WORTH_OUTLINES: usize = 8192;
+
 /// Centroids that rows are looked up in, block after block: coded and packed once. For callers that hand out the rows to threads themselves
 /// and do more with each tile while it is in the cache.
 pub struct Finder<'a> {
-    centroids: &'a [f32],
+    /// In the order of the panels.
+    centroids: Cow<'a, [f32]>,
     dim: usize,
     codes: Codes,
     panels: Arc<Panels>,
+    outlined: Option<Outlined>,
+}
+
+/// What many centroids have besides: outlines, and an order by likeness.
+struct Outlined {
+    frame: Frame,
+    panels: Panels,
+    /// The centroid at each place.
+    order: Vec<u32>,
 }
 
 /// Buffers of one thread for [`Finder::find`].
 #[derive(Default)]
 pub struct FinderBuffers {
     codes: Codes,
+    outlines: Codes,
+    sketch: SketchBuffers,
+    ceilings: Vec<f32>,
+    guesses: Vec<Guess>,
     hunts: Vec<Hunt>,
     lists: Vec<Vec<Best>>,
     best: Vec<Best>,
 }
 
 impl<'a> Finder<'a> {
-    /// Prepares centroids `[k, dim]`. Panics if there is none.
-    pub fn new(centroids: &'a [f32], dim: usize) -> Self {
-        let k = row_count(centroids, dim);
+    /// Prepares centroids `[k, dim]`, borrowed or owned, for about so many rows. Panics if there is none.
+    pub fn new(centroids: impl Into<Cow<'a, [f32]>>, dim: usize, rows: usize) -> Self {
+        let centroids = centroids.into();
+        let pays = row_count(&centroids, dim) >= WORTH_OUTLINES && rows >= ROWS_WORTH_OUTLINES;
+        let frame = if pays { Frame::learn(&centroids, dim) } else { None };
+        Self::with_frame(centroids, dim, frame)
+    }
+
+    fn with_frame(centroids: Cow<'a, [f32]>, dim: usize, frame: Option<Frame>) -> Self {
+        let k = row_count(&centroids, dim);
         assert!(k > 0 && u32::try_from(k).is_ok(), "centroids are numbered from 0 in 32 bits");
-        let codes = Codes::new(centroids, dim);
-        let panels = Arc::new(Panels::pack(codes.of(centroids)));
-        Self { centroids, dim, codes, panels }
+        let Some(frame) = frame else {
+            let codes = Codes::new(&centroids, dim);
+            let panels = Arc::new(Panels::pack(codes.of(&centroids)));
+            return Self { centroids, dim, codes, panels, outlined: None };
+        };
+        let order = by_likeness(&centroids, dim);
+        let ordered: Vec<f32> = order
+            .iter()
+            .flat_map(|&place| &centroids[place as usize * dim..(place as usize + 1) * dim])
+            .copied()
+            .collect();
+        let (codes, mut outlines) = (Codes::new(&ordered, dim), Codes::default());
+        frame.outline(&codes, &ordered, &mut outlines);
+        let panels = Arc::new(Panels::pack(codes.of(&ordered)));
+        let outlined = Some(Outlined { frame, panels: Panels::pack(outlines.of(&[])), order });
+        Self { centroids: ordered.into(), dim, codes, panels, outlined }
+    }
+
+    /// How many centroids there are.
+    pub fn centroids(&self) -> usize {
+        self.codes.len()
     }
 
     /// [`Finder::find`] for tile after tile, in parallel.
@@ -63,23 +108,86 @@ impl<'a> Finder<'a> {
     ) {
         let n = row_count(rows, self.dim);
         assert!(labels.len() == n * p && sims.len() == n * p, "p labels and p similarities a row");
-        buffers.codes.fill_here(Kernel::best(), rows, self.dim);
-        let targets = buffers.codes.of(rows);
-        let sources = Sources::packed(self.codes.of(self.centroids), self.panels.clone());
+        assert!(n == 0 || (p > 0 && p <= self.codes.len()), "asked for the {p} nearest of {}", self.codes.len());
+        let FinderBuffers { codes, outlines, sketch, ceilings, guesses, hunts, lists, best } = buffers;
+        codes.fill_here(Kernel::best(), rows, self.dim);
+        let sources = Sources::packed(self.codes.of(&self.centroids), self.panels.clone());
+        let looked = self.outlined.as_ref().filter(|_| n > 0).map(|outlined| {
+            outlined.frame.outline_here(codes, rows, outlines, sketch);
+            let outlines = Outlines::new(outlines, &outlined.panels);
+            let panels = self.codes.len().div_ceil(LANES);
+            ceilings.resize(n * panels, 0.0);
+            guesses.resize(n * p, Guess::NONE);
+            outlines.glance(self.codes.len(), p, ceilings, guesses);
+            Looked { outlines, ceilings: &*ceilings, panels, guesses: &*guesses }
+        });
+        let index = |place: usize| match &self.outlined {
+            Some(outlined) => u64::from(outlined.order[place]),
+            None => place as u64,
+        };
+        let search = Search { targets: codes.of(rows), sources, looked, hunts };
         if p == 1 {
-            buffers.best.clear();
-            buffers.best.resize(n, Best::NONE);
-            search_here(&any(), targets, &sources, &mut buffers.best, &mut buffers.hunts);
-            hand_out_best(&buffers.best, labels, sims);
+            best.clear();
+            best.resize(n, Best::NONE);
+            search.run(any(index), best);
+            hand_out_best(best, labels, sims);
         } else {
-            assert!(p > 0 && p <= self.codes.len(), "asked for the {p} nearest of {}", self.codes.len());
-            buffers.lists.resize_with(n.max(buffers.lists.len()), Vec::new);
-            let lists = &mut buffers.lists[..n];
+            lists.resize_with(n.max(lists.len()), Vec::new);
+            let lists = &mut lists[..n];
             lists.iter_mut().for_each(Vec::clear);
-            search_here(&Several { most: p }, targets, &sources, lists, &mut buffers.hunts);
+            search.run(Several { most: p, index }, lists);
             hand_out_lists(lists, p, labels, sims);
         }
     }
+}
+
+/// What outlines have told of rows.
+struct Looked<'a> {
+    outlines: Outlines<'a>,
+    ceilings: &'a [f32],
+    panels: usize,
+    guesses: &'a [Guess],
+}
+
+/// A search of a thread, but for its goal.
+struct Search<'a> {
+    targets: Rows<'a>,
+    sources: Sources<'a>,
+    looked: Option<Looked<'a>>,
+    hunts: &'a mut Vec<Hunt>,
+}
+
+impl Search<'_> {
+    fn run<G: Goal>(self, goal: G, state: &mut [G::State]) {
+        let Self { targets, sources, looked, hunts } = self;
+        match looked {
+            None => search_here(&goal, targets, &sources, None, state, hunts),
+            Some(Looked { outlines, ceilings, panels, guesses }) => {
+                let goal = Glanced { goal, ceilings, panels, guesses };
+                search_here(&goal, targets, &sources, Some(outlines), state, hunts);
+            }
+        }
+    }
+}
+
+/// Centroids panel by panel: the first that is left and those most like it.
+pub(crate) fn by_likeness(centroids: &[f32], dim: usize) -> Vec<u32> {
+    let mut left: Vec<u32> = (0..row_count(centroids, dim) as u32).collect();
+    let mut order = Vec::with_capacity(left.len());
+    while left.len() > LANES {
+        let row = |place: u32| &centroids[place as usize * dim..(place as usize + 1) * dim];
+        let first = row(left[0]);
+        let mut likeness: Vec<(f32, u32)> = left
+            .par_iter()
+            .map(|&other| (similarity(first, row(other)), other))
+            .collect();
+        likeness.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        order.extend(likeness[..LANES].iter().map(|pair| pair.1));
+        left = likeness[LANES..].iter().map(|pair| pair.1).collect();
+        left.sort_unstable();
+    }
+    order.extend(left);
+    order
 }
 
 /// For each row of `rows` (`[n, dim]`) the centroid (`[k, dim]`) of largest similarity, ties to the lower index, into `labels` and the
@@ -91,7 +199,7 @@ pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], 
     let n = row_count(rows, dim);
     assert!(labels.len() == n && sims.len() == n, "one label and one similarity a row");
     if n > 0 {
-        Finder::new(centroids, dim).find_all(rows, 1, labels, sims);
+        Finder::new(centroids, dim, n).find_all(rows, 1, labels, sims);
     }
 }
 
@@ -99,13 +207,15 @@ pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], 
 pub(crate) fn nearest_of(rows: Rows<'_>, centroids: &[f32], labels: &mut [u32], sims: &mut [f32]) {
     let codes = Codes::new(centroids, rows.dim());
     let mut best = vec![Best::NONE; rows.len()];
-    search(&any(), rows, &Sources::new(codes.of(centroids)), &mut best);
+    search(&any(|source| source as u64), rows, &Sources::new(codes.of(centroids)), &mut best);
     hand_out_best(&best, labels, sims);
 }
 
 /// Every source competes.
-fn any() -> Largest<impl Fn(usize) -> usize, impl Fn(usize, usize) -> bool, impl Fn(usize) -> u64> {
-    Largest { limit: |_| usize::MAX, admits: |_, _| true, index: |source| source as u64 }
+fn any<I: Fn(usize) -> u64 + Sync>(
+    index: I,
+) -> Largest<impl Fn(usize) -> usize, impl Fn(usize, usize) -> bool, I> {
+    Largest { limit: |_| usize::MAX, admits: |_, _| true, index }
 }
 
 fn hand_out_best(best: &[Best], labels: &mut [u32], sims: &mut [f32]) {
@@ -143,7 +253,7 @@ pub fn nearest_many(
     }
     let k = row_count(centroids, dim);
     assert!(p > 0 && p <= k, "asked for the {p} nearest of {k} centroids");
-    Finder::new(centroids, dim).find_all(rows, p, labels, sims);
+    Finder::new(centroids, dim, n).find_all(rows, p, labels, sims);
 }
 
 #[cfg(test)]
@@ -181,13 +291,15 @@ mod tests {
             in_pool(threads, || nearest(rows, centroids, dim, &mut labels, &mut sims));
             assert_eq!((labels, sims), sorted(rows, centroids, dim, 1));
         }
-        // Buffers that held something before must not matter.
+        // Buffers that held something before must not matter, nor whether there are outlines.
         let mut buffers = FinderBuffers::default();
-        for p in [p, 1, p] {
+        let outlined = || Finder::with_frame(centroids.into(), dim, Some(Frame::of(centroids, dim)));
+        let plain = || Finder::new(centroids, dim, 0);
+        for (p, finder) in [(p, plain()), (1, plain()), (p, outlined()), (1, outlined()), (p, plain())] {
             let (mut labels, mut sims) = (vec![9; n * p], vec![9.0; n * p]);
             let tiles = rows.chunks(TILE_ROWS * dim).zip(labels.chunks_mut(TILE_ROWS * p));
             for ((rows, labels), sims) in tiles.zip(sims.chunks_mut(TILE_ROWS * p)) {
-                Finder::new(centroids, dim).find(rows, p, labels, sims, &mut buffers);
+                finder.find(rows, p, labels, sims, &mut buffers);
             }
             assert_eq!((labels, sims), sorted(rows, centroids, dim, p));
         }
@@ -215,6 +327,53 @@ mod tests {
         let dim = 768;
         let rows = table(Kind::NearCopies, 300, dim, 5);
         check(&rows, &rows[..260 * dim], dim, 7);
+    }
+
+    #[test]
+    fn rows_wider_than_their_outlines() {
+        // More axes than outlines have numbers, so that rests matter; means of a few rows, as centroids are.
+        let dim = 400;
+        let rows = table(Kind::Random, 500, dim, 11);
+        let centroids: Vec<f32> = rows
+            .chunks_exact(2 * dim)
+            .flat_map(|two| {
+                let (a, b) = two.split_at(dim);
+                let mut mean: Vec<f32> = a.iter().zip(b).map(|(a, b)| a + 0.5 * b).collect();
+                crate::rows::normalize(&mut mean, dim);
+                mean
+            })
+            .collect();
+        check(&rows, &centroids, dim, 3);
+        check(&rows, &[&centroids[..], &rows[..40 * dim], &vec![0.0; dim]].concat(), dim, 5);
+    }
+
+    #[test]
+    fn outlines_rule_out_most_centroids() {
+        // Rows about 300 centroids whose spectrum decays, as embeddings have it.
+        let dim = 512;
+        let mut centroids = table(Kind::Random, 300, dim, 1);
+        for row in centroids.chunks_exact_mut(dim) {
+            row.iter_mut().enumerate().for_each(|(place, value)| *value *= (1.0 + place as f32).powf(-0.6));
+        }
+        crate::rows::normalize(&mut centroids, dim);
+        let noise = table(Kind::Random, 192, dim, 2);
+        let near = |(row, noise): (usize, &[f32])| -> Vec<f32> {
+            let centroid = &centroids[row % 300 * dim..][..dim];
+            let length = crate::rows::dot(noise, noise).sqrt() as f32;
+            centroid.iter().zip(noise).map(|(a, b)| a + 0.6 / length * b).collect()
+        };
+        let mut rows: Vec<f32> = noise.chunks_exact(dim).enumerate().flat_map(near).collect();
+        crate::rows::normalize(&mut rows, dim);
+        let finder = Finder::with_frame((&centroids[..]).into(), dim, Some(Frame::of(&centroids, dim)));
+        let mut buffers = FinderBuffers::default();
+        let (mut labels, mut sims) = (vec![0; 192], vec![0.0; 192]);
+        finder.find(&rows, 1, &mut labels, &mut sims, &mut buffers);
+        assert!(labels.iter().enumerate().all(|(row, &label)| label as usize == row));
+        let open = buffers.ceilings.chunks_exact(5).zip(&sims).map(|(ceilings, sim)| {
+            ceilings.iter().filter(|&ceiling| ceiling >= sim).count()
+        });
+        let open: usize = open.sum();
+        assert!(open < 192 * 5 / 2, "{open} of {} panels were looked at again", 192 * 5);
     }
 
     #[test]

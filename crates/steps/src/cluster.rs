@@ -11,7 +11,7 @@ use cribble_core::{
 };
 use cribble_math::{
     RowSource, density, elbow,
-    nearest::{Finder, FinderBuffers, nearest},
+    nearest::{FinderBuffers, nearest},
 };
 use cribble_pipeline::{
     Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind, Verdicts,
@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     figures::Figures,
+    finder::SharedFinder,
     training::draw,
     values::{from_value, to_value},
 };
@@ -32,6 +33,7 @@ const NEIGHBORS: usize = 20;
 
 pub struct Cluster {
     options: ClusterOptions,
+    finder: SharedFinder,
 }
 
 /// What training one k found.
@@ -50,7 +52,7 @@ struct Drawn {
 
 impl Cluster {
     pub fn new(options: ClusterOptions) -> Self {
-        Self { options }
+        Self { options, finder: SharedFinder::default() }
     }
 
     fn ks(&self) -> Vec<u64> {
@@ -138,15 +140,14 @@ impl Cluster {
     fn assign(&self, context: &StepContext<'_>, shard: Unit) -> Result<TaskOutput> {
         let embedding = context.embedding(&self.options.embedding)?;
         let dim = embedding.info.dim;
-        let centroids = read_centroids(&context.folder.join("centroids.npy"), dim)?;
+        let finder = self.finder.get(context, dim)?;
         let uids = context.uids(shard)?;
         let kept = context.kept(shard, &uids)?;
         let mut verdicts = Verdicts::new(uids.len());
         let (mut clusters, mut sims) =
             (Int32Builder::with_capacity(uids.len()), Float32Builder::with_capacity(uids.len()));
-        let mut figures = Figures::new(centroids.len() / dim);
+        let mut figures = Figures::new(finder.as_ref().map_or(0, |finder| finder.centroids()));
         let mut errors = Vec::new();
-        let finder = (!centroids.is_empty()).then(|| Finder::new(&centroids, dim));
         let nearest = |buffers: &mut FinderBuffers, tile: &Tile<'_>| {
             let (mut labels, mut found) = (vec![0u32; tile.rows.len()], vec![0f32; tile.rows.len()]);
             if let Some(finder) = &finder {

@@ -11,6 +11,7 @@ mod embed;
 mod encoder;
 mod figures;
 mod filter;
+mod finder;
 mod judge;
 mod language;
 mod order;

@@ -8,8 +8,9 @@
 //! The decision to question: centroids are put into panels by their likeness, once, after the first pass has made means of the seeds. Groups that stay
 //! together keep bounds tight; centroids that wander off only make them loose.
 use crate::{
+    nearest::by_likeness,
     propose::{Codes, LANES, Rows},
-    rows::{dot, row_count, similarity},
+    rows::{dot, row_count},
     scan::{Best, Candidate, Goal, Pairs, Sources, search},
 };
 use rayon::prelude::*;
@@ -108,25 +109,6 @@ fn farthest(now: &[f32], before: &[f32], dim: usize) -> f32 {
     });
     // The differences were rounded to `f32`: each within 2⁻²⁴ of its value.
     (largest * (1.0 + 1e-6)) as f32
-}
-
-/// The clusters panel by panel: the first that is left and those most like it.
-fn by_likeness(centroids: &[f32], dim: usize) -> Vec<u32> {
-    let mut left: Vec<u32> = (0..row_count(centroids, dim) as u32).collect();
-    let mut order = Vec::with_capacity(left.len());
-    while left.len() > LANES {
-        let first = row(centroids, dim, left[0] as usize);
-        let mut likeness: Vec<(f32, u32)> = left
-            .par_iter()
-            .map(|&other| (similarity(first, row(centroids, dim, other as usize)), other))
-            .collect();
-        likeness.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        order.extend(likeness[..LANES].iter().map(|pair| pair.1));
-        left = likeness[LANES..].iter().map(|pair| pair.1).collect();
-        left.sort_unstable();
-    }
-    order.extend(left);
-    order
 }
 
 /// What a row knows during a pass.

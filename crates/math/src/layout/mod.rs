@@ -51,7 +51,7 @@ impl<'a> Map<'a> {
             axis.into_iter().map(|value| value as f32).collect()
         });
         let reach = reach(&places);
-        Some(Self { centroids, dim, finder: Finder::new(centroids, dim), places, reach, axes })
+        Some(Self { centroids, dim, finder: Finder::new(centroids, dim, 0), places, reach, axes })
     }
 
     /// The places of the centroids.

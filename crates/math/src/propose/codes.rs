@@ -163,6 +163,18 @@ impl Codes {
         self.facts.clear();
     }
 
+    /// Room for the codes of so many rows of `dim` values, to be filled by [`encode_known`]: words, how many of them a row has, facts.
+    pub(crate) fn room(
+        &mut self,
+        kernel: Kernel,
+        rows: usize,
+        dim: usize,
+    ) -> (&mut [u32], usize, &mut [Facts]) {
+        self.set_len(kernel, rows, dim);
+        self.facts.resize(rows, Facts::ZERO);
+        (&mut self.words, self.depth, &mut self.facts)
+    }
+
     /// Sketches as rows of `N` values: their codes, and scale, length, coded length and error.
     pub(crate) fn of_sketches<'a, const N: usize>(
         kernel: Kernel,
@@ -287,6 +299,23 @@ fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) ->
         half_start: -kernel.shift() * codes[..half].iter().map(|code| code.steps()).sum::<i32>(),
         rest: dot(rest, rest).sqrt() as f32 * (1.0 + SLOP),
     }
+}
+
+/// Codes of values that differ by a length of at most `error` from those they stand for, of which `square` is the squared length.
+pub(crate) fn encode_known(
+    kernel: Kernel,
+    values: &[f32],
+    error: f64,
+    square: f64,
+    words: &mut [u32],
+) -> Facts {
+    let facts = encode_words(kernel, values, words);
+    if !(CODED_SQUARES.contains(&square) && error.is_finite() && facts.scale > 0.0) {
+        words.fill(0);
+        return if square == 0.0 { Facts::ZERO } else { Facts::unknown(square) };
+    }
+    let error = (error as f32).next_up();
+    Facts { length: facts.length + error, error: facts.error + error, ..facts }
 }
 
 /// [`encode`] in 8 bits, whatever codes the kernel prefers: the same on every processor.

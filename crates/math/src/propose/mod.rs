@@ -17,7 +17,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use codes::{Codes, Facts, encode_bytes};
+pub(crate) use codes::{Codes, Facts, encode_bytes, encode_known};
 use rayon::prelude::*;
 pub(crate) use rows::Rows;
 use std::sync::OnceLock;

@@ -59,7 +59,7 @@ impl<'a> Rows<'a> {
         self.depth
     }
 
-    pub(super) fn kernel(&self) -> Kernel {
+    pub(crate) fn kernel(&self) -> Kernel {
         self.kernel
     }
 

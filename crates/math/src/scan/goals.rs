@@ -1,5 +1,6 @@
 //! What searches look for: the most similar source, the several most similar, all above a threshold.
 use super::{Best, Candidate, Goal, Pairs};
+use crate::sketch::Guess;
 
 /// The most similar source of each target, ties to the lower index.
 pub(crate) struct Largest<L, A, I> {
@@ -56,11 +57,13 @@ where
 }
 
 /// The `most` most similar sources of each target, descending, ties by lower index.
-pub(crate) struct Several {
+pub(crate) struct Several<I> {
     pub most: usize,
+    /// The index by which a source competes.
+    pub index: I,
 }
 
-impl Goal for Several {
+impl<I: Fn(usize) -> u64 + Sync> Goal for Several<I> {
     type State = Vec<Best>;
 
     fn most(&self) -> usize {
@@ -81,12 +84,12 @@ impl Goal for Several {
 
     fn is_outdone(&self, list: &Vec<Best>, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
         let last = list.get(self.most - 1);
-        last.is_some_and(|last| !last.loses_to(pairs.ceiling(target, source), source as u64))
+        last.is_some_and(|last| !last.loses_to(pairs.ceiling(target, source), (self.index)(source)))
     }
 
     fn settle(&self, list: &mut Vec<Best>, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
         for candidate in candidates {
-            let index = candidate.source as u64;
+            let index = (self.index)(candidate.source);
             if candidate.upper < self.floor(list) || self.is_outdone(list, target, candidate.source, pairs) {
                 continue;
             }
@@ -99,6 +102,61 @@ impl Goal for Several {
                 list.insert(place, Best { sim: key, index });
             }
         }
+    }
+}
+
+/// A goal whose targets have been looked over before ([`crate::sketch::Outlines::glance`]): the guesses are scored first, and panels out of reach are skipped.
+pub(crate) struct Glanced<'a, G> {
+    pub goal: G,
+    /// `[n, panels]`: no similarity with the sources of a panel is above this.
+    pub ceilings: &'a [f32],
+    pub panels: usize,
+    /// `[n, most]`.
+    pub guesses: &'a [Guess],
+}
+
+impl<G: Goal> Glanced<'_, G> {
+    fn guesses(&self, target: usize) -> impl Iterator<Item = usize> {
+        let most = self.goal.most();
+        self.guesses[target * most..(target + 1) * most].iter().map(|guess| guess.source as usize)
+    }
+}
+
+impl<G: Goal> Goal for Glanced<'_, G> {
+    type State = G::State;
+
+    fn most(&self) -> usize {
+        self.goal.most()
+    }
+
+    fn floor(&self, state: &G::State) -> f32 {
+        self.goal.floor(state)
+    }
+
+    fn limit(&self, target: usize) -> usize {
+        self.goal.limit(target)
+    }
+
+    fn admits(&self, target: usize, source: usize) -> bool {
+        self.guesses(target).all(|guess| guess != source) && self.goal.admits(target, source)
+    }
+
+    fn is_outdone(&self, state: &G::State, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
+        self.goal.is_outdone(state, target, source, pairs)
+    }
+
+    fn begin(&self, state: &mut G::State, target: usize, pairs: &Pairs<'_>) {
+        self.goal.begin(state, target, pairs);
+        let candidates: Vec<Candidate> = self.guesses(target).map(Candidate::unknown).collect();
+        self.goal.settle(state, target, pairs, &candidates);
+    }
+
+    fn skips(&self, _: &mut G::State, target: usize, panel: usize, cut: f32, _: &Pairs<'_>) -> bool {
+        self.ceilings[target * self.panels + panel] < cut
+    }
+
+    fn settle(&self, state: &mut G::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
+        self.goal.settle(state, target, pairs, candidates);
     }
 }
 

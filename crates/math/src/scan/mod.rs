@@ -10,9 +10,9 @@ use crate::{
     propose::{Facts, GROUP, Interval, LANES, Lanes, Panels, Rows},
     rows::similarity,
     single::{ErrorBound, dot_single},
-    sketch::Screening,
+    sketch::{Outlines, Screening},
 };
-pub(crate) use goals::{Above, Largest, Several};
+pub(crate) use goals::{Above, Glanced, Largest, Several};
 use rayon::prelude::*;
 use std::sync::Arc;
 use tile::Tile;
@@ -53,6 +53,11 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// A source of which nothing is known.
+    fn unknown(source: usize) -> Self {
+        Self { source, lower: f32::NEG_INFINITY, upper: f32::INFINITY }
+    }
+
     fn new(source: usize, Interval { lower, upper }: Interval) -> Self {
         Self { source, lower, upper }
     }
@@ -220,6 +225,8 @@ enum Screens<'a> {
     Halves,
     /// By their sketches, and what is left by half of their codes.
     Sketches(&'a Screening),
+    /// By their outlines, with what each target has found so far.
+    Outlines(Outlines<'a>),
 }
 
 /// A panel as one target sees it.
@@ -348,20 +355,22 @@ fn search_by<G: Goal>(
     });
 }
 
-/// As [`search`], on the calling thread. `hunts` is a buffer.
+/// As [`search`], on the calling thread; pairs are ruled out by outlines first, if there are any. `hunts` is a buffer.
 pub(crate) fn search_here<G: Goal>(
     goal: &G,
     targets: Rows<'_>,
     sources: &Sources<'_>,
+    outlines: Option<Outlines<'_>>,
     state: &mut [G::State],
     hunts: &mut Vec<Hunt>,
 ) {
     if targets.len() == 0 || sources.rows.len() == 0 {
         return;
     }
+    let screens = outlines.map_or(Screens::No, Screens::Outlines);
     let pairs = Pairs { targets, sources: sources.rows, bound: ErrorBound::new(targets.dim()) };
     for (tile, state) in state.chunks_mut(TARGET_TILE).enumerate() {
         let first = tile * TARGET_TILE;
-        Tile::new(goal, &pairs, &sources.panels, Screens::No, first).search(hunts, state);
+        Tile::new(goal, &pairs, &sources.panels, screens, first).search(hunts, state);
     }
 }

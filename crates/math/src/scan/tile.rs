@@ -116,6 +116,11 @@ impl<'a, G: Goal> Tile<'a, G> {
                 sketches.masks(passing.panel, &sketches.group(passing.rows.map(|row| self.first + row))),
             );
         }
+        if let Screens::Outlines(outlines) = self.screens {
+            let (rows, cuts) = (passing.rows, passing.rows.map(|row| hunts[row].cut));
+            passing.only(outlines.masks(passing.panel, rows.map(|row| self.first + row), cuts));
+            return;
+        }
         // Rows that are alike in half of their values as well, as in a cell of copies, are left to the whole codes.
         let pays = self.asked < TRIAL || 4 * self.spared > self.asked;
         if passing.left() > FEW && pays {

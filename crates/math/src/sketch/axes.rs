@@ -16,7 +16,7 @@ use pulp::{Arch, NullaryFnOnce};
 /// Rounds of subspace iteration. The axes need not be exact: whatever they are, the bound holds.
 const ROUNDS: usize = 4;
 
-/// Directions `[p, dim]` that rows are sketched on, `p` at most 63.
+/// Directions `[p, dim]` that rows are sketched on: at most 63 for [`Axes::sketch`].
 #[derive(Debug)]
 pub struct Axes {
     values: Vec<f32>,
@@ -29,14 +29,14 @@ pub struct Axes {
 #[derive(Debug, Default)]
 pub struct SketchBuffers {
     parts: Vec<f32>,
+    numbers: Vec<f32>,
     product: Scratch,
 }
 
 impl Axes {
-    /// Takes axes `[p, dim]` as they are. Panics if they are no whole number of rows or more than 63.
+    /// Takes axes `[p, dim]` as they are. Panics if they are no whole number of rows.
     pub fn new(values: Vec<f32>, dim: usize) -> Self {
-        let count = row_count(&values, dim);
-        assert!(count < WIDTH, "{count} axes; a sketch has room for {}", WIDTH - 1);
+        row_count(&values, dim);
         // Rounded here, so that the product rounds nothing; and shrunk by what ‖QQᵀ − I‖, in the Frobenius norm, may make a squared singular value
         // exceed 1: first by more than rounding can add again.
         let round = |by: f32| values.iter().map(move |value| bf16::from_f32(value * by).to_f32());
@@ -50,8 +50,13 @@ impl Axes {
     /// The axes along which the rows `[n, dim]` spread most, about the origin: the leading singular vectors, by subspace iteration from a
     /// start drawn with `seed`. Give it the differences between rows and the centroids of their cells. No rows give no axes.
     pub fn learn(differences: &[f32], dim: usize, seed: u64) -> Self {
+        Self::leading(differences, dim, WIDTH - 1, seed)
+    }
+
+    /// As [`Axes::learn`], at most so many.
+    pub(super) fn leading(differences: &[f32], dim: usize, most: usize, seed: u64) -> Self {
         let n = row_count(differences, dim);
-        let count = if n == 0 { 0 } else { dim.min(WIDTH - 1) };
+        let count = if n == 0 { 0 } else { dim.min(most) };
         let mut random = Random::new(seed, 7);
         let mut axes: Vec<f32> =
             (0..count * dim).map(|_| (random.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0).collect();
@@ -69,32 +74,57 @@ impl Axes {
         Self::new(axes, dim)
     }
 
+    /// Values in a row.
+    pub(super) fn dim(&self) -> usize {
+        self.dim
+    }
+
     /// The axes `[p, dim]`, for [`Axes::new`].
     pub fn values(&self) -> &[f32] {
         &self.values
     }
 
-    /// Appends the sketches of the rows `[n, dim]`, which have unit length, on the calling thread.
+    /// Appends the sketches of the rows `[n, dim]`, which have unit length, on the calling thread. Panics if there are more than 63 axes.
     pub fn sketch(&self, rows: &[f32], buffers: &mut SketchBuffers, out: &mut Vec<Sketch>) {
+        self.measure(rows, WIDTH, buffers, |_, numbers, error| out.push(Sketch::of(numbers, error)));
+    }
+
+    /// Hands out for each row of `[n, dim]` its place, its parts on the axes with the length of its rest behind them, as `width` numbers (a
+    /// multiple of 64 above that of the axes) on other axes, and how long the difference to the true ones is at most. Values that overflow give
+    /// numbers or differences that are not finite.
+    pub(super) fn measure(
+        &self,
+        rows: &[f32],
+        width: usize,
+        buffers: &mut SketchBuffers,
+        mut each: impl FnMut(usize, &[f32], f64),
+    ) {
         let (n, axes) = (row_count(rows, self.dim), self.matrix.outputs());
+        assert!(axes < width, "{axes} axes; there is room for {}", width - 1);
         buffers.parts.resize(n * axes, 0.0);
         if axes > 0 {
             self.matrix.multiply(rows, &mut buffers.parts, &mut buffers.product);
         }
         // A chain of `dim` fused multiply-adds is within dim · 2⁻²⁴ of the product of the lengths, an eighth more covers the second order.
-        let each = self.dim as f64 * 2f64.powi(-24) * 1.125;
+        let each_part = self.dim as f64 * 2f64.powi(-24) * 1.125;
         for (place, row) in rows.chunks_exact(self.dim).enumerate() {
             let parts = &buffers.parts[place * axes..(place + 1) * axes];
             let Lengths { square, lost } = Arch::new().dispatch(Measure { row });
-            let error = (axes as f64).sqrt() * each * square.sqrt() + lost.sqrt();
-            let mut numbers = [0f32; WIDTH];
-            numbers[..axes].copy_from_slice(parts);
-            let on_axes = dot(&numbers, &numbers);
+            let error = (axes as f64).sqrt() * each_part * square.sqrt() + lost.sqrt();
+            let on_axes = dot(parts, parts);
             // At least the rest, whatever the error of the parts is.
             let rest = (square - on_axes + 2.0 * error * square.sqrt()).max(0.0).sqrt();
-            numbers[WIDTH - 1] = (rest as f32).next_up();
-            Arch::new().dispatch(Spread { numbers: &mut numbers });
-            out.push(Sketch::of(&numbers, error));
+            buffers.numbers.clear();
+            buffers.numbers.resize(width, 0.0);
+            let (blocks, _) = buffers.numbers.as_chunks_mut::<SPREAD>();
+            // Neighbouring axes go to different blocks, for the leading ones hold most.
+            let count = blocks.len();
+            for (axis, &part) in parts.iter().enumerate() {
+                blocks[axis % count][axis / count] = part;
+            }
+            blocks[(width - 1) % count][SPREAD - 1] = (rest as f32).next_up();
+            blocks.iter_mut().for_each(|numbers| Arch::new().dispatch(Spread { numbers }));
+            each(place, &buffers.numbers, error);
         }
     }
 }
@@ -150,7 +180,7 @@ impl NullaryFnOnce for Measure<'_> {
 
 impl Sketch {
     /// Codes of numbers that are each known up to a difference of length `error` together.
-    fn of(numbers: &[f32; WIDTH], error: f64) -> Self {
+    fn of(numbers: &[f32], error: f64) -> Self {
         let mut codes = [0i8; WIDTH];
         let facts = encode_bytes(numbers, &mut codes);
         // 1e-6 of the length covers `Spread`: seven roundings of a relative 2⁻²⁴, and the rest's.
@@ -174,9 +204,12 @@ impl Sketch {
     }
 }
 
+/// Numbers that change axes together.
+const SPREAD: usize = 64;
+
 /// The Walsh-Hadamard transform, an orthonormal change of axes: no single number then stands out and makes all steps coarse.
 struct Spread<'a> {
-    numbers: &'a mut [f32; WIDTH],
+    numbers: &'a mut [f32; SPREAD],
 }
 
 impl NullaryFnOnce for Spread<'_> {
@@ -185,8 +218,8 @@ impl NullaryFnOnce for Spread<'_> {
     #[inline(always)]
     fn call(self) {
         let mut half = 1;
-        while half < WIDTH {
-            for start in (0..WIDTH).step_by(2 * half) {
+        while half < SPREAD {
+            for start in (0..SPREAD).step_by(2 * half) {
                 for place in start..start + half {
                     let (a, b) = (self.numbers[place], self.numbers[place + half]);
                     (self.numbers[place], self.numbers[place + half]) = (a + b, a - b);
@@ -194,7 +227,7 @@ impl NullaryFnOnce for Spread<'_> {
             }
             half *= 2;
         }
-        self.numbers.iter_mut().for_each(|number| *number /= (WIDTH as f32).sqrt());
+        self.numbers.iter_mut().for_each(|number| *number /= (SPREAD as f32).sqrt());
     }
 }
 

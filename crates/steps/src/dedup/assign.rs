@@ -3,7 +3,7 @@
 use cribble_core::{Error, ErrorKind, Result, TrainRows};
 use cribble_math::{
     RowSource, RowState,
-    nearest::{Finder, FinderBuffers, nearest},
+    nearest::{FinderBuffers, nearest},
     sketch::{Axes, Sketch, SketchBuffers},
 };
 use cribble_pipeline::{
@@ -121,8 +121,8 @@ impl Dedup {
     pub(super) fn assign(&self, context: &StepContext<'_>, shard: u32) -> Result<TaskOutput> {
         let embedding = context.embedding(&self.options.embedding)?;
         let dim = embedding.info.dim;
-        let centroids = read_centroids(&context.folder.join("centroids.npy"), dim)?;
-        let cells = centroids.len() / dim;
+        let finder = self.finder.get(context, dim)?;
+        let cells = finder.as_ref().map_or(0, |finder| finder.centroids());
         let probe = (self.options.probe as usize).min(cells.max(1));
         let uids = context.uids(shard)?;
         let mut judged = context.kept(shard, &uids)?;
@@ -131,7 +131,6 @@ impl Dedup {
         }
         let values = best_values(context, shard, &self.options.keep)?;
         let axes = Axes::new(read_centroids(&context.scratch("axes.npy"), dim)?, dim);
-        let finder = (cells > 0).then(|| Finder::new(&centroids, dim));
         let work = |(find, sketch): &mut (FinderBuffers, SketchBuffers), tile: &Tile<'_>| {
             let count = tile.rows.len();
             let (mut cells, mut sims) = (vec![0; count * probe], vec![0.0; count * probe]);

@@ -28,7 +28,7 @@ use cribble_pipeline::{
     Parallel, PhaseSpec, Provides, Step, StepContext, TaskOutput, Unit, UnitKind, images,
 };
 
-use crate::{best_column::require_number, values::from_value};
+use crate::{best_column::require_number, finder::SharedFinder, values::from_value};
 
 /// ε of the curve in the report, as far as the largest of the recipe, beside those of the recipe.
 const GRID: [f64; 17] =
@@ -36,11 +36,12 @@ const GRID: [f64; 17] =
 
 pub struct Dedup {
     options: DedupOptions,
+    finder: SharedFinder,
 }
 
 impl Dedup {
     pub fn new(options: DedupOptions) -> Self {
-        Self { options }
+        Self { options, finder: SharedFinder::default() }
     }
 
     fn is_semantic(&self) -> bool {
