@@ -108,18 +108,21 @@ impl<'a> Finder<'a> {
     ) {
         let n = row_count(rows, self.dim);
         assert!(labels.len() == n * p && sims.len() == n * p, "p labels and p similarities a row");
-        assert!(n == 0 || (p > 0 && p <= self.codes.len()), "asked for the {p} nearest of {}", self.codes.len());
+        assert!(
+            n == 0 || (p > 0 && p <= self.codes.len()),
+            "asked for the {p} nearest of {}",
+            self.codes.len()
+        );
         let FinderBuffers { codes, outlines, sketch, ceilings, guesses, hunts, lists, best } = buffers;
         codes.fill_here(Kernel::best(), rows, self.dim);
         let sources = Sources::packed(self.codes.of(&self.centroids), self.panels.clone());
         let looked = self.outlined.as_ref().filter(|_| n > 0).map(|outlined| {
             outlined.frame.outline_here(codes, rows, outlines, sketch);
             let outlines = Outlines::new(outlines, &outlined.panels);
-            let panels = self.codes.len().div_ceil(LANES);
-            ceilings.resize(n * panels, 0.0);
+            ceilings.resize(self.codes.len().div_ceil(LANES) * n, 0.0);
             guesses.resize(n * p, Guess::NONE);
             outlines.glance(self.codes.len(), p, ceilings, guesses);
-            Looked { outlines, ceilings: &*ceilings, panels, guesses: &*guesses }
+            Looked { outlines, ceilings: &*ceilings, guesses: &*guesses }
         });
         let index = |place: usize| match &self.outlined {
             Some(outlined) => u64::from(outlined.order[place]),
@@ -145,7 +148,6 @@ impl<'a> Finder<'a> {
 struct Looked<'a> {
     outlines: Outlines<'a>,
     ceilings: &'a [f32],
-    panels: usize,
     guesses: &'a [Guess],
 }
 
@@ -162,8 +164,8 @@ impl Search<'_> {
         let Self { targets, sources, looked, hunts } = self;
         match looked {
             None => search_here(&goal, targets, &sources, None, state, hunts),
-            Some(Looked { outlines, ceilings, panels, guesses }) => {
-                let goal = Glanced { goal, ceilings, panels, guesses };
+            Some(Looked { outlines, ceilings, guesses }) => {
+                let goal = Glanced { goal, ceilings, targets: targets.len(), guesses };
                 search_here(&goal, targets, &sources, Some(outlines), state, hunts);
             }
         }
@@ -177,10 +179,8 @@ pub(crate) fn by_likeness(centroids: &[f32], dim: usize) -> Vec<u32> {
     while left.len() > LANES {
         let row = |place: u32| &centroids[place as usize * dim..(place as usize + 1) * dim];
         let first = row(left[0]);
-        let mut likeness: Vec<(f32, u32)> = left
-            .par_iter()
-            .map(|&other| (similarity(first, row(other)), other))
-            .collect();
+        let mut likeness: Vec<(f32, u32)> =
+            left.par_iter().map(|&other| (similarity(first, row(other)), other)).collect();
         likeness.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         order.extend(likeness[..LANES].iter().map(|pair| pair.1));
         left = likeness[LANES..].iter().map(|pair| pair.1).collect();
@@ -369,9 +369,10 @@ mod tests {
         let (mut labels, mut sims) = (vec![0; 192], vec![0.0; 192]);
         finder.find(&rows, 1, &mut labels, &mut sims, &mut buffers);
         assert!(labels.iter().enumerate().all(|(row, &label)| label as usize == row));
-        let open = buffers.ceilings.chunks_exact(5).zip(&sims).map(|(ceilings, sim)| {
-            ceilings.iter().filter(|&ceiling| ceiling >= sim).count()
-        });
+        let open = buffers
+            .ceilings
+            .chunks_exact(192)
+            .map(|ceilings| ceilings.iter().zip(&sims).filter(|&(ceiling, sim)| ceiling >= sim).count());
         let open: usize = open.sum();
         assert!(open < 192 * 5 / 2, "{open} of {} panels were looked at again", 192 * 5);
     }

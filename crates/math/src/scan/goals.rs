@@ -90,7 +90,11 @@ impl<I: Fn(usize) -> u64 + Sync> Goal for Several<I> {
     fn settle(&self, list: &mut Vec<Best>, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {
         for candidate in candidates {
             let index = (self.index)(candidate.source);
-            if candidate.upper < self.floor(list) || self.is_outdone(list, target, candidate.source, pairs) {
+            let met = list.iter().any(|other| other.index == index);
+            if met
+                || candidate.upper < self.floor(list)
+                || self.is_outdone(list, target, candidate.source, pairs)
+            {
                 continue;
             }
             let sim = pairs.exact(target, candidate.source);
@@ -108,18 +112,11 @@ impl<I: Fn(usize) -> u64 + Sync> Goal for Several<I> {
 /// A goal whose targets have been looked over before ([`crate::sketch::Outlines::glance`]): the guesses are scored first, and panels out of reach are skipped.
 pub(crate) struct Glanced<'a, G> {
     pub goal: G,
-    /// `[n, panels]`: no similarity with the sources of a panel is above this.
+    /// `[panels, targets]`: no similarity with the sources of a panel is above this.
     pub ceilings: &'a [f32],
-    pub panels: usize,
-    /// `[n, most]`.
+    pub targets: usize,
+    /// `[targets, most]`, different ones for a target.
     pub guesses: &'a [Guess],
-}
-
-impl<G: Goal> Glanced<'_, G> {
-    fn guesses(&self, target: usize) -> impl Iterator<Item = usize> {
-        let most = self.goal.most();
-        self.guesses[target * most..(target + 1) * most].iter().map(|guess| guess.source as usize)
-    }
 }
 
 impl<G: Goal> Goal for Glanced<'_, G> {
@@ -138,7 +135,7 @@ impl<G: Goal> Goal for Glanced<'_, G> {
     }
 
     fn admits(&self, target: usize, source: usize) -> bool {
-        self.guesses(target).all(|guess| guess != source) && self.goal.admits(target, source)
+        self.goal.admits(target, source)
     }
 
     fn is_outdone(&self, state: &G::State, target: usize, source: usize, pairs: &Pairs<'_>) -> bool {
@@ -147,12 +144,14 @@ impl<G: Goal> Goal for Glanced<'_, G> {
 
     fn begin(&self, state: &mut G::State, target: usize, pairs: &Pairs<'_>) {
         self.goal.begin(state, target, pairs);
-        let candidates: Vec<Candidate> = self.guesses(target).map(Candidate::unknown).collect();
-        self.goal.settle(state, target, pairs, &candidates);
+        let most = self.goal.most();
+        for guess in &self.guesses[target * most..(target + 1) * most] {
+            self.goal.settle(state, target, pairs, &[Candidate::unknown(guess.source())]);
+        }
     }
 
     fn skips(&self, _: &mut G::State, target: usize, panel: usize, cut: f32, _: &Pairs<'_>) -> bool {
-        self.ceilings[target * self.panels + panel] < cut
+        self.ceilings[panel * self.targets + target] < cut
     }
 
     fn settle(&self, state: &mut G::State, target: usize, pairs: &Pairs<'_>, candidates: &[Candidate]) {

@@ -119,8 +119,9 @@ impl Axes {
             let (blocks, _) = buffers.numbers.as_chunks_mut::<SPREAD>();
             // Neighbouring axes go to different blocks, for the leading ones hold most.
             let count = blocks.len();
-            for (axis, &part) in parts.iter().enumerate() {
-                blocks[axis % count][axis / count] = part;
+            for (first, block) in blocks.iter_mut().enumerate() {
+                let parts = parts.iter().skip(first).step_by(count);
+                block.iter_mut().zip(parts).for_each(|(number, part)| *number = *part);
             }
             blocks[(width - 1) % count][SPREAD - 1] = (rest as f32).next_up();
             blocks.iter_mut().for_each(|numbers| Arch::new().dispatch(Spread { numbers }));

@@ -49,9 +49,12 @@ impl Frame {
         let (words, depth, facts) = out.room(kernel, codes.len(), WIDTH);
         let tasks = words.par_chunks_mut(CHUNK * depth).zip(facts.par_chunks_mut(CHUNK));
         let inputs = rows.par_chunks(CHUNK * dim).zip(known.par_chunks(CHUNK));
-        tasks.zip(inputs).for_each_init(SketchBuffers::default, |buffers, ((words, facts), (rows, known))| {
-            self.fill(kernel, rows, known, Room { words, depth, facts }, buffers);
-        });
+        tasks.zip(inputs).for_each_init(
+            SketchBuffers::default,
+            |buffers, ((words, facts), (rows, known))| {
+                self.fill(kernel, rows, known, Room { words, depth, facts }, buffers);
+            },
+        );
     }
 
     /// As [`Frame::outline`], on the calling thread.
@@ -118,33 +121,40 @@ impl<'a> Outlines<'a> {
         )
     }
 
-    /// Looks over all pairs: a ceiling for each target and panel into `ceilings` `[n, panels]`, and for each target the `most` sources (`[n, most]`, fewer
-    /// than there are) that look nearest.
+    /// Looks over all pairs: a ceiling for each panel and target into `ceilings` `[panels, n]`, and the sources that look nearest to each target into
+    /// `guesses` `[n, most]`, of which there must be no more than sources.
     pub(crate) fn glance(&self, sources: usize, most: usize, ceilings: &mut [f32], guesses: &mut [Guess]) {
         let (n, panels) = (self.targets.len(), sources.div_ceil(LANES));
         guesses.fill(Guess::NONE);
+        let facts = self.targets.facts();
+        let mut groups: Vec<Group<'_>> = (0..n)
+            .step_by(GROUP)
+            .map(|first| {
+                let rows: [usize; GROUP] = std::array::from_fn(|place| (first + place).min(n - 1));
+                Group {
+                    words: rows.map(|row| self.targets.words(row)),
+                    start: rows.map(|row| facts[row].start),
+                    floor: [f32::NEG_INFINITY; GROUP],
+                    counted: [u64::MAX; GROUP],
+                }
+            })
+            .collect();
         let mut scores = Scores::EMPTY;
         for panel in 0..panels {
             let lanes = self.panels.lanes(panel);
             let width = sources - panel * LANES;
             let real = if width < LANES { (1 << width) - 1 } else { u64::MAX };
-            for first in (0..n).step_by(GROUP) {
-                let rows: [usize; GROUP] = std::array::from_fn(|place| (first + place).min(n - 1));
-                let last = |row: usize| guesses[(row + 1) * most - 1].score;
-                let group = Group {
-                    words: rows.map(|row| self.targets.words(row)),
-                    start: rows.map(|row| self.targets.facts()[row].start),
-                    floor: rows.map(last),
-                    counted: [real; GROUP],
-                };
-                let masks = self.panels.score(panel, &group, &mut scores);
-                for (place, row) in (first..n.min(first + GROUP)).enumerate() {
-                    ceilings[row * panels + panel] =
-                        lanes.ceiling(&self.targets.facts()[row], scores.peaks[place]);
-                    let mask = masks[place] & real;
-                    if mask != 0 {
+            for (place, group) in groups.iter_mut().enumerate() {
+                group.counted = [real; GROUP];
+                let masks = self.panels.score(panel, group, &mut scores);
+                let first = place * GROUP;
+                for (place, mask) in masks.into_iter().enumerate().take(n - first) {
+                    let row = first + place;
+                    ceilings[panel * n + row] = lanes.ceiling(&facts[row], scores.peaks[place]);
+                    if mask & real != 0 {
                         let best = &mut guesses[row * most..(row + 1) * most];
-                        self.enter(best, panel, mask, &scores.rows[place]);
+                        self.enter(best, panel, mask & real, &scores.rows[place]);
+                        group.floor[place] = best[most - 1].score;
                     }
                 }
             }
@@ -174,10 +184,14 @@ impl<'a> Outlines<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Guess {
     score: f32,
-    pub source: u32,
+    source: u32,
 }
 
 impl Guess {
     /// None yet.
     pub(crate) const NONE: Self = Self { score: f32::NEG_INFINITY, source: u32::MAX };
+
+    pub(crate) fn source(&self) -> usize {
+        self.source as usize
+    }
 }
