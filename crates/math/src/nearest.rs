@@ -2,7 +2,7 @@
 use crate::{
     propose::{Codes, Kernel, LANES, Panels, Rows},
     rows::{row_count, similarity},
-    scan::{Best, Glanced, Goal, Hunt, Largest, Several, Sources, TARGET_TILE, search, search_here},
+    scan::{Best, Glanced, Goal, Hunt, Largest, Several, Sources, TARGET_TILE, search_here},
     sketch::{Frame, Guess, Outlines, SketchBuffers},
 };
 use rayon::prelude::*;
@@ -201,14 +201,6 @@ pub fn nearest(rows: &[f32], centroids: &[f32], dim: usize, labels: &mut [u32], 
     if n > 0 {
         Finder::new(centroids, dim, n).find_all(rows, 1, labels, sims);
     }
-}
-
-/// As [`nearest`], for rows whose codes are there already.
-pub(crate) fn nearest_of(rows: Rows<'_>, centroids: &[f32], labels: &mut [u32], sims: &mut [f32]) {
-    let codes = Codes::new(centroids, rows.dim());
-    let mut best = vec![Best::NONE; rows.len()];
-    search(&any(|source| source as u64), rows, &Sources::new(codes.of(centroids)), &mut best);
-    hand_out_best(&best, labels, sims);
 }
 
 /// Every source competes.

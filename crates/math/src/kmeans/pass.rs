@@ -3,6 +3,7 @@ use super::{
     KMeansError, KMeansOptions,
     accumulate::{Change, NO_CLUSTER, Sums},
     assign::Centroids,
+    greedy,
 };
 use crate::{
     propose::{Codes, Kernel, LANES},
@@ -91,9 +92,9 @@ impl Plan {
         6 * dim + 150
     }
 
-    /// Bytes for the seeding: seeds with their codes and panels, and a sample with its codes.
+    /// Bytes for the seeding: seeds, and a sample with what choosing among it takes.
     pub(super) fn sample_bytes(k: usize, dim: usize, rows: usize) -> usize {
-        k.saturating_mul(8 * dim + 140) + rows.saturating_mul(6 * dim + 110)
+        k.saturating_mul(4 * dim + 8) + rows.saturating_mul(4 * dim + greedy::row_bytes(dim))
     }
 }
 

@@ -25,7 +25,7 @@ const CODED_SQUARES: Range<f64> = 1e-20..1e20;
 /// Stored rows that are on their way from memory while one is coded.
 const AHEAD: usize = 3;
 /// Longer rows are not coded: their integer sums would not fit.
-const LONGEST_ROW: usize = 1 << 16;
+pub(super) const LONGEST_ROW: usize = 1 << 16;
 
 /// What the bounds need to know of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,7 +50,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// A row of zeros.
-    const ZERO: Self = Self {
+    pub(super) const ZERO: Self = Self {
         square: 0.0,
         scale: 0.0,
         length: 0.0,
@@ -62,7 +62,7 @@ impl Facts {
     };
 
     /// A row that is not coded: nothing is ruled out.
-    fn unknown(square: f64) -> Self {
+    pub(super) fn unknown(square: f64) -> Self {
         let unknown = f32::INFINITY;
         Self { square, length: unknown, error: unknown, rest: unknown, ..Self::ZERO }
     }
@@ -100,10 +100,10 @@ impl Facts {
 /// Codes of a block of rows. The buffers can be filled again.
 #[derive(Debug, Default)]
 pub(crate) struct Codes {
-    words: Vec<u32>,
-    facts: Vec<Facts>,
-    depth: usize,
-    kernel: Option<Kernel>,
+    pub(super) words: Vec<u32>,
+    pub(super) facts: Vec<Facts>,
+    pub(super) depth: usize,
+    pub(super) kernel: Option<Kernel>,
 }
 
 impl Codes {
@@ -156,7 +156,7 @@ impl Codes {
         self.set_len(kernel, row_count(rows, dim), dim);
     }
 
-    fn set_len(&mut self, kernel: Kernel, rows: usize, dim: usize) {
+    pub(super) fn set_len(&mut self, kernel: Kernel, rows: usize, dim: usize) {
         self.kernel = Some(kernel);
         self.depth = dim.div_ceil(kernel.codes_per_word());
         self.words.resize(rows * self.depth, 0);
@@ -173,29 +173,6 @@ impl Codes {
         self.set_len(kernel, rows, dim);
         self.facts.resize(rows, Facts::ZERO);
         (&mut self.words, self.depth, &mut self.facts)
-    }
-
-    /// Sketches as rows of `N` values: their codes, and scale, length, coded length and error.
-    pub(crate) fn of_sketches<'a, const N: usize>(
-        kernel: Kernel,
-        sketches: impl ExactSizeIterator<Item = (&'a [i8; N], [f32; 4])>,
-    ) -> Self {
-        let depth = N.div_ceil(kernel.codes_per_word());
-        let mut words = vec![0u32; sketches.len() * depth];
-        let facts = sketches.zip(words.chunks_exact_mut(depth)).map(|(sketch, words)| {
-            let (codes, [scale, length, coded, error]) = sketch;
-            if kernel.codes_per_word() == 4 {
-                bytemuck::cast_slice_mut::<u32, i8>(words)[..N].copy_from_slice(codes);
-            } else {
-                let wide = bytemuck::cast_slice_mut::<u32, i16>(words).iter_mut();
-                wide.zip(codes).for_each(|(wide, &code)| *wide = i16::from(code));
-            }
-            let sum: i32 = codes.iter().map(|&code| i32::from(code)).sum();
-            // No similarity is computed from a sketch.
-            Facts { scale, length, coded, error, start: -kernel.shift() * sum, ..Facts::unknown(f64::NAN) }
-        });
-        let facts = facts.collect();
-        Self { words, facts, depth, kernel: Some(kernel) }
     }
 
     /// Bytes that the codes of one row take.
@@ -278,7 +255,7 @@ fn encode_words(kernel: Kernel, row: &[f32], words: &mut [u32]) -> Facts {
 }
 
 /// Rounds a row to multiples of a step of its own; `codes` may be longer than the row (then zero).
-fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) -> Facts {
+pub(super) fn encode<C: Code>(kernel: Kernel, row: &[f32], codes: &mut [C], levels: i32) -> Facts {
     let square = dot(row, row);
     codes[row.len()..].fill(C::default());
     if levels == 0 || !CODED_SQUARES.contains(&square) {
@@ -316,11 +293,6 @@ pub(crate) fn encode_known(
     }
     let error = (error as f32).next_up();
     Facts { length: facts.length + error, error: facts.error + error, ..facts }
-}
-
-/// [`encode`] in 8 bits, whatever codes the kernel prefers: the same on every processor.
-pub(crate) fn encode_bytes(row: &[f32], codes: &mut [i8]) -> Facts {
-    encode(Kernel::best(), row, codes, 127)
 }
 
 /// A step of at least `least`, with 12 significant bits: its products with codes of at most 12 bits are exact in `f32`.

@@ -7,6 +7,7 @@
 //! The decision to question: eight bits (AVX-512 VNNI: 64 products per instruction, four times `f32`) although bf16 would be
 //! closer. The bound is a worst case and about 0.02 for unit rows in both signs, which leaves a handful of candidates per row; scoring
 //! these again costs less than bf16's twice as many instructions for all. Without VNNI or `sdot`, pairs of 12-bit codes take its place.
+mod bytes;
 mod codes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -17,7 +18,8 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use codes::{Codes, Facts, encode_bytes, encode_known};
+pub(crate) use bytes::encode_bytes;
+pub(crate) use codes::{Codes, Facts, encode_known};
 use rayon::prelude::*;
 pub(crate) use rows::Rows;
 use std::sync::OnceLock;
@@ -275,6 +277,18 @@ impl Panels {
     /// whose mask is not 0, and all peaks.
     pub(crate) fn score(&self, panel: usize, group: &Group<'_>, scores: &mut Scores) -> [u64; GROUP] {
         self.score_words(self.words(panel, self.depth), panel, group, scores)
+    }
+
+    /// As [`Panels::score`], of all lanes.
+    pub(crate) fn score_all(
+        &self,
+        panel: usize,
+        words: [&[u32]; GROUP],
+        start: [i32; GROUP],
+        scores: &mut Scores,
+    ) {
+        let group = Group { words, start, floor: [f32::NEG_INFINITY; GROUP], counted: [u64::MAX; GROUP] };
+        self.score(panel, &group, scores);
     }
 
     /// As [`Panels::score`], by the leading words of the panel that are given.
