@@ -2,9 +2,9 @@
 //! Row groups are kept small, because the parquet writer holds one of them in memory.
 use crate::{AtomicFile, IoError, Location, Result, SourceFile, storage::ParquetSource};
 use arrow::{
-    array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringBuilder},
+    array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array},
     compute::BatchCoalescer,
-    datatypes::{DataType, Field, Schema, SchemaRef},
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 use cribble_core::Uid;
 use parquet::{
@@ -17,7 +17,10 @@ use parquet::{
     },
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::{
+        metadata::RowGroupMetaData,
+        properties::{EnabledStatistics, WriterProperties},
+    },
 };
 use std::{
     ops::Range,
@@ -287,7 +290,9 @@ impl TableReader {
             ParquetSource(self.file.bytes()),
             self.metadata.clone(),
         );
-        let mask = ProjectionMask::roots(builder.parquet_schema(), wanted.iter().copied());
+        // Columns without a value are made here: their dictionaries are empty, and the decoder would make one of all their nulls.
+        let decoded: Vec<usize> = wanted.iter().copied().filter(|&index| !self.is_all_null(index)).collect();
+        let mask = ProjectionMask::roots(builder.parquet_schema(), decoded.iter().copied());
         let mut builder = builder.with_projection(mask).with_batch_size(batch_rows.max(1));
         builder = match choice {
             RowChoice::All => builder,
@@ -305,11 +310,10 @@ impl TableReader {
         let mut reader = guarded(&path, || builder.build())?
             .map_err(|source| IoError::Parquet { path: path.clone(), source })?;
         // The reader gives file order; `order` puts the columns as they were asked for.
-        let mut sorted = wanted.clone();
+        let mut sorted = decoded;
         sorted.sort_unstable();
         sorted.dedup();
-        let order: Vec<usize> =
-            wanted.iter().map(|index| sorted.partition_point(|have| have < index)).collect();
+        let order: Vec<Option<usize>> = wanted.iter().map(|index| sorted.binary_search(index).ok()).collect();
         let fields: Vec<_> = wanted.iter().map(|&index| self.schema().fields()[index].clone()).collect();
         let schema = Arc::new(Schema::new(fields));
         let mut ended = false;
@@ -322,7 +326,11 @@ impl TableReader {
                 Err(error) => Err(error),
             };
             let batch = next.and_then(|batch| {
-                let columns = order.iter().map(|&at| batch.column(at).clone()).collect();
+                let column = |(at, field): (&Option<usize>, &FieldRef)| match at {
+                    Some(at) => batch.column(*at).clone(),
+                    None => new_null_array(field.data_type(), batch.num_rows()),
+                };
+                let columns = order.iter().zip(schema.fields()).map(column).collect();
                 let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
                 RecordBatch::try_new_with_options(schema.clone(), columns, &options)
                     .map_err(|source| IoError::Arrow { path: path.clone(), source })
@@ -330,6 +338,19 @@ impl TableReader {
             ended = batch.is_err();
             Some(batch)
         })))
+    }
+
+    /// Whether a column read as a dictionary holds nothing but nulls, by the statistics of a flat file.
+    fn is_all_null(&self, index: usize) -> bool {
+        let metadata = self.metadata.metadata();
+        let is_flat = metadata.file_metadata().schema_descr().num_columns() == self.schema().fields().len();
+        let is_null = |group: &RowGroupMetaData| {
+            let nulls = group.column(index).statistics().and_then(|statistics| statistics.null_count_opt());
+            nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
+        };
+        is_flat
+            && *self.schema().field(index).data_type() == repeated_text()
+            && metadata.row_groups().iter().all(is_null)
     }
 
     /// The uids of the column `uid`, in row order. Allocates 16 bytes a row.

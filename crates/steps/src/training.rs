@@ -62,8 +62,13 @@ pub fn draw(
             continue;
         }
         let unit_rows = |(): &mut (), tile: &Tile<'_>| {
-            let rows = tile.values.chunks_exact(dim).zip(tile.states);
-            rows.filter(|(_, state)| **state == RowState::Unit).flat_map(|(row, _)| row).copied().collect()
+            let mut rows = Vec::with_capacity(tile.values.len());
+            for (row, &state) in tile.values.chunks_exact(dim).zip(tile.states) {
+                if state == RowState::Unit {
+                    rows.extend_from_slice(row);
+                }
+            }
+            rows
         };
         for_tiles(context, embedding, shard, &wanted, unit_rows, |_, rows: Vec<f32>| {
             written += (rows.len() / dim) as u64;
