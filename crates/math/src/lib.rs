@@ -18,6 +18,7 @@ pub mod functions;
 pub mod halves;
 pub mod kmeans;
 pub mod layout;
+mod likeness;
 pub mod matrix;
 pub mod nearest;
 pub mod pairs;

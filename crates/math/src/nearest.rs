@@ -1,7 +1,8 @@
 //! The nearest centroids of rows, exactly: the largest similarities, ties to the lower index.
 use crate::{
+    likeness::by_likeness,
     propose::{Codes, Kernel, LANES, Panels, Rows},
-    rows::{row_count, similarity},
+    rows::row_count,
     scan::{Best, Glanced, Goal, Hunt, Largest, Several, Sources, TARGET_TILE, search_here},
     sketch::{Frame, Guess, Outlines, SketchBuffers},
 };
@@ -170,24 +171,6 @@ impl Search<'_> {
             }
         }
     }
-}
-
-/// Centroids panel by panel: the first that is left and those most like it.
-pub(crate) fn by_likeness(centroids: &[f32], dim: usize) -> Vec<u32> {
-    let mut left: Vec<u32> = (0..row_count(centroids, dim) as u32).collect();
-    let mut order = Vec::with_capacity(left.len());
-    while left.len() > LANES {
-        let row = |place: u32| &centroids[place as usize * dim..(place as usize + 1) * dim];
-        let first = row(left[0]);
-        let mut likeness: Vec<(f32, u32)> =
-            left.par_iter().map(|&other| (similarity(first, row(other)), other)).collect();
-        likeness.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        order.extend(likeness[..LANES].iter().map(|pair| pair.1));
-        left = likeness[LANES..].iter().map(|pair| pair.1).collect();
-        left.sort_unstable();
-    }
-    order.extend(left);
-    order
 }
 
 /// For each row of `rows` (`[n, dim]`) the centroid (`[k, dim]`) of largest similarity, ties to the lower index, into `labels` and the

@@ -8,7 +8,7 @@
 //! The decision to question: centroids are put into panels by their likeness, once, after the first pass has made means of the seeds. Groups that stay
 //! together keep bounds tight; centroids that wander off only make them loose.
 use crate::{
-    nearest::by_likeness,
+    likeness::by_likeness,
     propose::{Codes, LANES, Rows},
     rows::{dot, row_count},
     scan::{Best, Candidate, Goal, Pairs, Sources, search},

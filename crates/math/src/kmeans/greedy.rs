@@ -47,7 +47,7 @@ pub(super) fn seed_by(kernel: Kernel, sample: &[f32], dim: usize, k: usize, seed
     let mut distances = Vec::new();
     search.distances(&seeds, &mut distances);
     search.take(&distances, 1, 0);
-    // Without a direction of its own the first row says nothing of the others.
+    // As many as scikit-learn tries, but in whole numbers, which are the same on every machine.
     let trials = 2 + k.ilog2() as usize * 7 / 10;
     let most = MOST_CANDIDATES.max(trials);
     while seeds.len() < k && search.sum() > 0 {
