@@ -5,8 +5,8 @@
 //! `x·x′ ≤ y·y′ + r·r′`. So `z = (y, r)` has unit length like `x`, and `z·z′` is a ceiling of the similarity: a tight one where the axes hold most
 //! of what rows of one cell differ in. Embeddings have few such directions (their spectrum decays), and [`Axes::learn`] finds them.
 //!
-//! A search for the nearest of many centroids has no high threshold and needs more axes: there rows have *outlines* of 192 codes ([`Frame`]), which are
-//! not kept.
+//! A search for the nearest of many centroids has no high threshold and needs more axes: there rows have *outlines* of 192 codes (`outline.rs`), which are not
+//! kept.
 //!
 //! The decision to question: a sketch is always 64 codes of 8 bits, one cache line. More axes would rule out more where a threshold is low,
 //! but the rows that are left over are compared by their full codes anyway.
