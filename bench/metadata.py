@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A CLIP-score threshold over metadata: DataComp's baselines.py against `cribble filter`. Untested against our binary.
+"""A CLIP-score threshold over metadata: DataComp's baselines.py against `cribble filter`.
 
 `--reference` is a checkout of mlfoundations/datacomp. Both end with a sorted subset file. Quality: are its bytes the same?
 """

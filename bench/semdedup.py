@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Semantic deduplication: SemDeDup's published scripts against `cribble dedup`. Untested against our binary.
+"""Semantic deduplication: SemDeDup's published scripts against `cribble dedup`.
 
 The peer is the whole chain that a user runs: faiss k-means, sort_clusters.py, semdedup.py (its call of `append_cluster` on a list
 repaired in memory). `--reference` is a checkout of facebookresearch/SemDeDup. Quality: of the planted pairs above

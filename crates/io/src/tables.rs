@@ -1,26 +1,23 @@
-//! Step tables and other parquet files of ours: written deterministically and under a temporary name, read column by column as a stream.
-//! Row groups are kept small, because the parquet writer holds one of them in memory.
-use crate::{AtomicFile, IoError, Location, Result, SourceFile, storage::ParquetSource};
+//! Step tables and other parquet files of ours: written deterministically and under a temporary name (`writer.rs`), read column by column
+//! as a stream.
+mod writer;
+
+pub use writer::TableWriter;
+
+use crate::{IoError, Location, Result, SourceFile, storage::ParquetSource};
 use arrow::{
     array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array},
-    compute::BatchCoalescer,
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
 };
 use cribble_core::Uid;
 use parquet::{
     arrow::{
-        ArrowWriter, ProjectionMask,
+        ProjectionMask,
         arrow_reader::{
             ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
         },
-        arrow_writer::ArrowWriterOptions,
     },
-    basic::{Compression, ZstdLevel},
     errors::ParquetError,
-    file::{
-        metadata::RowGroupMetaData,
-        properties::{EnabledStatistics, WriterProperties},
-    },
 };
 use std::{
     ops::Range,
@@ -30,14 +27,6 @@ use std::{
 
 /// A stream of batches, in row order. After an error it ends.
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
-
-/// Rows of a row group: with the columns of a step table a group takes a few megabytes while it is written.
-const ROW_GROUP_ROWS: usize = 128 * 1024;
-/// Rows are handed to the parquet writer in pieces of exactly this many: it ends pages only between pieces, so other cuts would give
-/// other bytes.
-const PIECE_ROWS: usize = 8 * 1024;
-/// The writer may also hold very wide rows; a group is closed at this size.
-const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// The type of a uid in step tables: 16 big-endian bytes.
 pub const UID_TYPE: DataType = DataType::FixedSizeBinary(16);
@@ -76,91 +65,6 @@ pub fn uid_texts(uids: impl ExactSizeIterator<Item = Uid>) -> ArrayRef {
     Arc::new(texts.finish())
 }
 
-/// Writes one parquet file: zstd level 1, the same bytes for the same batches however they are cut. Nothing appears under the final
-/// name before [`TableWriter::finish`].
-pub struct TableWriter {
-    path: PathBuf,
-    schema: SchemaRef,
-    writer: ArrowWriter<AtomicFile>,
-    pieces: BatchCoalescer,
-    rows: u64,
-}
-
-impl TableWriter {
-    /// Starts a table. Columns that are dictionaries here are plain text to whoever reads the file.
-    pub fn create(path: impl Into<PathBuf>, schema: SchemaRef) -> Result<Self> {
-        let path = path.into();
-        let level =
-            ZstdLevel::try_new(1).map_err(|source| IoError::Parquet { path: path.clone(), source })?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            .set_created_by("cribble".into())
-            // No two are alike: looking each up in a dictionary takes longer than anything else here, and the least and the greatest say nothing.
-            .set_column_dictionary_enabled("uid".into(), false)
-            .set_column_statistics_enabled("uid".into(), EnabledStatistics::None);
-        // Their 16 bytes are as good as random; as text they are half air.
-        let has_bytes = schema.field_with_name("uid").is_ok_and(|field| *field.data_type() == UID_TYPE);
-        let properties = match has_bytes {
-            true => properties.set_column_compression("uid".into(), Compression::UNCOMPRESSED),
-            false => properties,
-        };
-        let properties = properties.build();
-        let file = AtomicFile::create(&path)?;
-        // Arrow's own schema inside the file would make them dictionaries again.
-        let has_dictionary =
-            schema.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)));
-        let options =
-            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(has_dictionary);
-        let writer = ArrowWriter::try_new_with_options(file, schema.clone(), options)
-            .map_err(|source| IoError::Parquet { path: path.clone(), source })?;
-        let pieces = BatchCoalescer::new(schema.clone(), PIECE_ROWS);
-        Ok(Self { path, schema, writer, pieces, rows: 0 })
-    }
-
-    /// Appends rows. The columns must be those of the schema.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        let table = |source| IoError::Arrow { path: self.path.clone(), source };
-        self.pieces.push_batch(batch.clone()).map_err(table)?;
-        self.rows += batch.num_rows() as u64;
-        self.pass_on()
-    }
-
-    fn pass_on(&mut self) -> Result<()> {
-        while let Some(piece) = self.pieces.next_completed_batch() {
-            self.writer.write(&piece).map_err(|source| parquet_error(&self.path, source))?;
-        }
-        Ok(())
-    }
-
-    /// Appends rows given as columns in the order of the schema.
-    pub fn write_columns(&mut self, columns: Vec<ArrayRef>) -> Result<()> {
-        let batch = RecordBatch::try_new(self.schema.clone(), columns)
-            .map_err(|source| IoError::Arrow { path: self.path.clone(), source })?;
-        self.write(&batch)
-    }
-
-    /// Commits the file and returns its rows.
-    pub fn finish(mut self) -> Result<u64> {
-        self.pieces
-            .finish_buffered_batch()
-            .map_err(|source| IoError::Arrow { path: self.path.clone(), source })?;
-        self.pass_on()?;
-        let file = self.writer.into_inner().map_err(|source| parquet_error(&self.path, source))?;
-        file.commit()?;
-        Ok(self.rows)
-    }
-}
-
-impl std::fmt::Debug for TableWriter {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TableWriter({}, {} rows)", self.path.display(), self.rows)
-    }
-}
-
-/// A failed write inside the parquet library is a write error of ours again, so that its kind (disk full) and hint survive.
 fn parquet_error(path: &Path, source: ParquetError) -> IoError {
     match source {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
@@ -340,17 +244,11 @@ impl TableReader {
         })))
     }
 
-    /// Whether a column read as a dictionary holds nothing but nulls, by the statistics of a flat file.
+    /// Whether a column read as a dictionary holds nothing but nulls, as our writer says.
     fn is_all_null(&self, index: usize) -> bool {
-        let metadata = self.metadata.metadata();
-        let is_flat = metadata.file_metadata().schema_descr().num_columns() == self.schema().fields().len();
-        let is_null = |group: &RowGroupMetaData| {
-            let nulls = group.column(index).statistics().and_then(|statistics| statistics.null_count_opt());
-            nulls.is_some_and(|nulls| i64::try_from(nulls) == Ok(group.num_rows()))
-        };
-        is_flat
-            && *self.schema().field(index).data_type() == repeated_text()
-            && metadata.row_groups().iter().all(is_null)
+        let field = self.schema().field(index);
+        *field.data_type() == repeated_text()
+            && writer::columns_without_values(&self.metadata).any(|name| name == field.name())
     }
 
     /// The uids of the column `uid`, in row order. Allocates 16 bytes a row.

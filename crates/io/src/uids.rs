@@ -51,19 +51,23 @@ pub fn append_uids(column: &dyn Array, path: &Path, first_row: u64, uids: &mut V
         }
     };
     uids.reserve(column.len());
-    for at in 0..column.len() {
+    let mut push = |at: usize, bytes: Option<&[u8]>| -> Result<()> {
         let row = first_row + at as u64;
-        if column.is_null(at) {
-            return Err(IoError::NullUid { path: path.into(), row });
-        }
-        let bytes: &[u8] = match column.data_type() {
-            DataType::Utf8 => column.as_string::<i32>().value(at).as_bytes(),
-            DataType::Binary => column.as_binary::<i32>().value(at),
-            _ => column.as_fixed_size_binary().value(at),
-        };
+        let bytes = bytes.ok_or_else(|| IoError::NullUid { path: path.into(), row })?;
         uids.push(uid_of(bytes).map_err(|source| IoError::BadUid { path: path.into(), row, source })?);
+        Ok(())
+    };
+    // The type is looked at once, not at every row.
+    match column.data_type() {
+        DataType::Utf8 => {
+            let mut texts = column.as_string::<i32>().iter().enumerate();
+            texts.try_for_each(|(at, text)| push(at, text.map(str::as_bytes)))
+        }
+        DataType::Binary => {
+            column.as_binary::<i32>().iter().enumerate().try_for_each(|(at, bytes)| push(at, bytes))
+        }
+        _ => column.as_fixed_size_binary().iter().enumerate().try_for_each(|(at, bytes)| push(at, bytes)),
     }
-    Ok(())
 }
 
 fn uid_of(bytes: &[u8]) -> std::result::Result<Uid, ParseUidError> {

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Field, Int32Type, Schema, UInt32Type},
 };
 use cribble_core::{Error, Result, Uid};
-use cribble_io::{RowChoice, TableReader, TableWriter, repeated_text, uid_texts};
+use cribble_io::{RowChoice, TableReader, TableWriter, repeated_text, uid_texts, uids::append_uids};
 
 /// The step that dropped a sample and its reason. Neither: every step kept it. A reason alone: a person kept it.
 pub type Fate = (Option<Arc<str>>, Option<Arc<str>>);
@@ -94,13 +94,9 @@ impl Fates {
             let batch = batch?;
             let wrong = || Error::input(format!("{}: not a selection table", path.display()));
             let text = |index: usize| batch.column(index).as_dictionary_opt::<Int32Type>().ok_or_else(wrong);
-            let uids = batch.column(0).as_string_opt::<i32>().ok_or_else(wrong)?;
             let keep = batch.column(1).as_boolean_opt().ok_or_else(wrong)?;
             let copies = batch.column(4).as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
-            for uid in uids.iter() {
-                let uid = Uid::parse(uid.unwrap_or_default().as_bytes());
-                fates.uids.push(uid.map_err(|error| Error::input(format!("{}: {error}", path.display())))?);
-            }
+            append_uids(batch.column(0), path, fates.uids.len() as u64, &mut fates.uids)?;
             fates.keep.extend(keep.iter().map(|keep| keep == Some(true)));
             fates.copies.extend_from_slice(copies.values());
             fates.learn(text(2)?, text(3)?).ok_or_else(wrong)?;

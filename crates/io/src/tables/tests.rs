@@ -1,6 +1,9 @@
 //! What is written is read back, whole and in parts, and damage is an error.
 use super::*;
-use arrow::array::{AsArray, BooleanArray, Float32Array, Int32Array, StringArray};
+use arrow::{
+    array::{Array, AsArray, BooleanArray, DictionaryArray, Float32Array, Int32Array, StringArray},
+    datatypes::Int32Type,
+};
 
 fn table(path: &Path, rows: usize, piece: usize) -> Vec<Uid> {
     let mut fields = verdict_fields().to_vec();
@@ -14,7 +17,13 @@ fn table(path: &Path, rows: usize, piece: usize) -> Vec<Uid> {
             .write_columns(vec![
                 uid_array(&uids[range.clone()]),
                 Arc::new(range.clone().map(|row| Some(row % 3 == 0)).collect::<BooleanArray>()),
-                Arc::new(range.clone().map(|row| (row % 3 != 0).then_some("where")).collect::<StringArray>()),
+                // The first rows have no nulls, and the last no reasons.
+                Arc::new(
+                    range
+                        .clone()
+                        .map(|row| (row < 50_000 || row % 3 != 0 && row < 280_000).then_some("where"))
+                        .collect::<StringArray>(),
+                ),
                 Arc::new(
                     range.clone().map(|row| (row % 5 != 0).then_some(row as i32)).collect::<Int32Array>(),
                 ),
@@ -62,6 +71,63 @@ fn columns_come_back_in_the_order_asked_and_bytes_do_not_depend_on_batches() {
         reader.read(&none, &RowChoice::All, 1 << 20).unwrap().map(|b| b.unwrap().num_rows()).sum();
     assert_eq!(total, 300_000);
     assert!(reader.read(&["cluste"], &RowChoice::All, 10).err().unwrap().to_string().contains("cluster"));
+}
+
+#[test]
+fn dictionaries_give_the_same_bytes_however_they_are_cut_and_empty_ones_are_not_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let fields = ["none", "some", "a\nnone"].map(|name| Field::new(name, repeated_text(), true));
+    let texts = ["first", "second", "third"];
+    let write = |name: &str, piece: usize| {
+        let path = folder.path().join(name);
+        let mut writer = TableWriter::create(&path, Arc::new(Schema::new(fields.to_vec()))).unwrap();
+        for start in (0..40_000).step_by(piece) {
+            let column = |has: fn(usize) -> bool| -> ArrayRef {
+                // Every batch has a dictionary of its own, in its own order.
+                let text = |row| has(row).then(|| texts[row * row % 3]);
+                Arc::new(
+                    (start..(start + piece).min(40_000)).map(text).collect::<DictionaryArray<Int32Type>>(),
+                )
+            };
+            writer
+                .write_columns(vec![column(|_| false), column(|row| row > 39_990), column(|_| false)])
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        path
+    };
+    let (a, b) = (write("a.parquet", 40_000), write("b.parquet", 333));
+    assert!(std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap());
+    let table = TableReader::open(&a).unwrap();
+    let empty: Vec<_> = writer::columns_without_values(&table.metadata).collect();
+    assert_eq!(empty, ["none"], "a name of two lines is not noted: it would be read as two");
+    let table = table.with_dictionaries(&["none", "some"]).unwrap();
+    let mut row = 0;
+    for batch in table.read(&["some", "none"], &RowChoice::All, 1000).unwrap() {
+        let batch = batch.unwrap();
+        assert_eq!(batch.column(1).logical_null_count(), batch.num_rows());
+        let some = batch.column(0).as_dictionary::<Int32Type>();
+        let some = some.downcast_dict::<StringArray>().unwrap();
+        for found in some {
+            assert_eq!(found, (row > 39_990).then(|| texts[row * row % 3]), "{row}");
+            row += 1;
+        }
+    }
+    assert_eq!(row, 40_000);
+}
+
+#[test]
+fn uids_as_text_take_hardly_more_than_their_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let uids: Vec<Uid> = (0..20_000).map(|row| Uid::from_halves(Uid(row).mix(1), Uid(row).mix(2))).collect();
+    let schema = Arc::new(Schema::new(vec![Field::new("uid", DataType::Utf8, false)]));
+    let mut writer = TableWriter::create(&path, schema).unwrap();
+    writer.write_columns(vec![uid_texts(uids.iter().copied())]).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(TableReader::open(&path).unwrap().uids(&RowChoice::All).unwrap(), uids);
+    let bytes = std::fs::metadata(&path).unwrap().len() as f64 / uids.len() as f64;
+    assert!(bytes < 16.5, "{bytes} bytes a uid");
 }
 
 #[test]
