@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod attention;
+pub mod border;
 pub mod components;
 pub mod density;
 pub mod elbow;

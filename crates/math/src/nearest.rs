@@ -34,6 +34,8 @@ struct Outlined {
     panels: Panels,
     /// The centroid at each place.
     order: Vec<u32>,
+    /// The place of each centroid.
+    places: Vec<u32>,
 }
 
 /// Buffers of one thread for [`Finder::find`].
@@ -75,13 +77,22 @@ impl<'a> Finder<'a> {
         let (codes, mut outlines) = (Codes::new(&ordered, dim), Codes::default());
         frame.outline(&codes, &ordered, &mut outlines);
         let panels = Arc::new(Panels::pack(codes.of(&ordered)));
-        let outlined = Some(Outlined { frame, panels: Panels::pack(outlines.of(&[])), order });
+        let mut places = vec![0; k];
+        order.iter().zip(0..).for_each(|(&centroid, place)| places[centroid as usize] = place);
+        let outlined = Some(Outlined { frame, panels: Panels::pack(outlines.of(&[])), order, places });
         Self { centroids: ordered.into(), dim, codes, panels, outlined }
     }
 
     /// How many centroids there are.
     pub fn centroids(&self) -> usize {
         self.codes.len()
+    }
+
+    /// The values of a centroid. Panics if there is none of that number.
+    pub fn centroid(&self, number: u32) -> &[f32] {
+        let place =
+            self.outlined.as_ref().map_or(number, |outlined| outlined.places[number as usize]) as usize;
+        &self.centroids[place * self.dim..(place + 1) * self.dim]
     }
 
     /// [`Finder::find`] for tile after tile, in parallel.
@@ -277,6 +288,8 @@ mod tests {
                 finder.find(rows, p, labels, sims, &mut buffers);
             }
             assert_eq!((labels, sims), sorted(rows, centroids, dim, p));
+            let by_number = (0..finder.centroids() as u32).flat_map(|number| finder.centroid(number));
+            assert!(by_number.eq(centroids));
         }
     }
 

@@ -4,8 +4,27 @@ use crate::propose::{Facts, GROUP, Group, LANES, Panels, Scores, Screened};
 
 /// Pairs of a group and a panel that are scored one by one where screening has left no more of them: 384 together take as long as some 60 alone.
 const FEW: u32 = 48;
-/// Panels that must have passed before halves of codes are judged by what they spare.
+/// Panels that must have passed before a screen is judged by what it spares.
 const TRIAL: u32 = 32;
+
+/// What a screen has been good for in a tile: where rows are alike in all that it sees, as in a cell of copies, asking it costs more than it spares.
+#[derive(Default)]
+struct Payoff {
+    asked: u32,
+    spared: u32,
+}
+
+impl Payoff {
+    /// Whether at least one of `one_in` answers left few pairs or none, so far.
+    fn pays(&self, one_in: u32) -> bool {
+        self.asked < TRIAL || one_in * self.spared > self.asked
+    }
+
+    fn add(&mut self, left: u32) {
+        self.asked += 1;
+        self.spared += u32::from(left <= FEW);
+    }
+}
 
 /// Some neighbouring targets and all sources.
 pub(super) struct Tile<'a, G> {
@@ -15,9 +34,8 @@ pub(super) struct Tile<'a, G> {
     screens: Screens<'a>,
     /// The first target.
     first: usize,
-    /// How often halves of codes were asked, and how often they left few pairs or none.
-    asked: u32,
-    spared: u32,
+    sketches: Payoff,
+    halves: Payoff,
     scores: Scores,
 }
 
@@ -50,7 +68,16 @@ impl<'a, G: Goal> Tile<'a, G> {
         screens: Screens<'a>,
         first: usize,
     ) -> Self {
-        Self { goal, pairs, panels, screens, first, asked: 0, spared: 0, scores: Scores::EMPTY }
+        Self {
+            goal,
+            pairs,
+            panels,
+            screens,
+            first,
+            sketches: Payoff::default(),
+            halves: Payoff::default(),
+            scores: Scores::EMPTY,
+        }
     }
 
     /// Lets the targets of `state` meet all sources. `hunts` is a buffer.
@@ -111,19 +138,20 @@ impl<'a, G: Goal> Tile<'a, G> {
         if let Screens::No = self.screens {
             return;
         }
-        if let Screens::Sketches(sketches) = self.screens {
+        if let Screens::Sketches(sketches) = self.screens
+            && self.sketches.pays(6)
+        {
             passing.only(
                 sketches.masks(passing.panel, &sketches.group(passing.rows.map(|row| self.first + row))),
             );
+            self.sketches.add(passing.left());
         }
         if let Screens::Outlines(outlines) = self.screens {
             let (rows, cuts) = (passing.rows, passing.rows.map(|row| hunts[row].cut));
             passing.only(outlines.masks(passing.panel, rows.map(|row| self.first + row), cuts));
             return;
         }
-        // Rows that are alike in half of their values as well, as in a cell of copies, are left to the whole codes.
-        let pays = self.asked < TRIAL || 4 * self.spared > self.asked;
-        if passing.left() > FEW && pays {
+        if passing.left() > FEW && self.halves.pays(4) {
             let lanes = self.panels.lanes(passing.panel);
             let words = passing.rows.map(|row| self.pairs.targets.words(self.first + row));
             let floor = |place: usize| lanes.half_floor(passing.facts[place], hunts[passing.rows[place]].cut);
@@ -135,8 +163,7 @@ impl<'a, G: Goal> Tile<'a, G> {
                     floor: std::array::from_fn(floor),
                 },
             ));
-            self.asked += 1;
-            self.spared += u32::from(passing.left() <= FEW);
+            self.halves.add(passing.left());
         }
     }
 

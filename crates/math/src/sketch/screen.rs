@@ -2,7 +2,10 @@
 use super::Sketch;
 use crate::propose::{Codes, GROUP, Kernel, LANES, Panels, Screened, screen_floor};
 use rayon::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    ops::RangeInclusive,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 /// Targets of one task.
 const TILE: usize = 32 * GROUP;
@@ -146,6 +149,9 @@ impl Screen {
                 let last = (group + GROUP).min(end) - 1;
                 let seen = self.screening.group(six(group, end));
                 for panel in strip..(strip + STRIP).min(last.div_ceil(LANES)) {
+                    if self.is_settled(group..=last, panel) {
+                        continue;
+                    }
                     let masks = self.screening.masks(panel, &seen);
                     if masks != [0; GROUP] {
                         (0..=last - group).for_each(|place| self.take(group + place, panel, masks[place]));
@@ -153,6 +159,11 @@ impl Screen {
                 }
             }
         }
+    }
+
+    /// Whether all targets and all sources of a panel are marked already, as they soon are in a cell of rows that are all near one another.
+    fn is_settled(&self, mut targets: RangeInclusive<usize>, panel: usize) -> bool {
+        self.marks[panel].load(Relaxed) == u64::MAX && targets.all(|target| self.is_marked(target))
     }
 
     /// Marks a target and the sources of a panel that may be near it.

@@ -1,9 +1,10 @@
 //! From rows to cells: training the cells' centroids and the axes of sketches, then for each shard the nearest cells of each row and its sketch, sorted by
-//! cell. With `probe` above 1 a row also goes, as a visitor, to the next nearest cells.
+//! cell. With `probe` above 1 a row also goes, as a visitor, to the next nearest cells, where it is near enough to their border to find anything.
 use cribble_core::{Error, ErrorKind, Result, TrainRows};
 use cribble_math::{
     RowSource, RowState,
-    nearest::{FinderBuffers, nearest},
+    border::Reach,
+    nearest::{Finder, FinderBuffers, nearest},
     sketch::{Axes, Sketch, SketchBuffers},
 };
 use cribble_pipeline::{
@@ -48,6 +49,9 @@ pub enum Cell {
     /// Its own cell and its distance to the centroid.
     In(u32, f32),
 }
+
+/// In place of a cell that a row need not visit.
+const NO_VISIT: u32 = u32::MAX;
 
 /// What a tile's rows were found to be.
 struct Found {
@@ -131,11 +135,13 @@ impl Dedup {
         }
         let values = best_values(context, shard, &self.options.keep)?;
         let axes = Axes::new(read_centroids(&context.scratch("axes.npy"), dim)?, dim);
+        let reach = Reach::of(self.floor());
         let work = |(find, sketch): &mut (FinderBuffers, SketchBuffers), tile: &Tile<'_>| {
             let count = tile.rows.len();
             let (mut cells, mut sims) = (vec![0; count * probe], vec![0.0; count * probe]);
             if let Some(finder) = &finder {
                 finder.find(tile.values, probe, &mut cells, &mut sims, find);
+                spare_visits(finder, reach, probe, &mut cells, &sims);
             }
             let mut sketches = Vec::with_capacity(count);
             axes.sketch(tile.values, sketch, &mut sketches);
@@ -160,6 +166,9 @@ impl Dedup {
                 let value = values.as_ref().and_then(|values| values[place]);
                 let order = OrderKey::new(&self.options.keep, self.options.seed, uid, global, dist, value);
                 for (nearness, &cell) in found.cells[index * probe..(index + 1) * probe].iter().enumerate() {
+                    if cell == NO_VISIT {
+                        continue;
+                    }
                     keys.push(cell);
                     records.push(Record {
                         order,
@@ -187,6 +196,18 @@ impl Dedup {
 
     pub(super) fn plan(&self, context: &StepContext<'_>) -> Result<TaskOutput> {
         Plan::make(self, context)
+    }
+}
+
+/// Takes back the visits in which no pair could be found: of rows too far from the border for a similarity that is recorded.
+fn spare_visits(finder: &Finder<'_>, reach: Reach, probe: usize, cells: &mut [u32], sims: &[f32]) {
+    for (cells, sims) in cells.chunks_exact_mut(probe).zip(sims.chunks_exact(probe)) {
+        let own = finder.centroid(cells[0]);
+        for (cell, sim) in cells.iter_mut().zip(sims).skip(1) {
+            if !reach.crosses(sims[0] - sim, own, finder.centroid(*cell)) {
+                *cell = NO_VISIT;
+            }
+        }
     }
 }
 
