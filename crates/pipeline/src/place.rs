@@ -1,13 +1,12 @@
 //! Where a sample of a run stands: found by its uid, or by the first characters of it.
 use std::path::{Path, PathBuf};
 
-use arrow::array::AsArray;
 use cribble_core::{Error, Result, Uid};
-use cribble_io::tables;
+use cribble_io::{RowChoice, tables};
 use rayon::prelude::*;
 
 use crate::{
-    RunFolder, read_column,
+    RunFolder,
     view::{SELECTED_ANEW, not_whole},
 };
 
@@ -135,17 +134,7 @@ fn has_verdicts(path: &Path) -> bool {
 }
 
 fn read_uids(path: &Path) -> Result<Vec<Uid>> {
-    let column = read_column(path, "uid")?;
-    let wrong = || Error::input(format!("{}: its uid column holds no uids", path.display()));
-    if let Some(bytes) = column.as_fixed_size_binary_opt() {
-        return bytes
-            .iter()
-            .map(|value| <[u8; 16]>::try_from(value?).ok().map(Uid::from_bytes))
-            .collect::<Option<_>>()
-            .ok_or_else(wrong);
-    }
-    let texts = column.as_string_opt::<i32>().ok_or_else(wrong)?;
-    texts.iter().map(|text| Uid::parse(text?.as_bytes()).ok()).collect::<Option<_>>().ok_or_else(wrong)
+    Ok(tables::TableReader::open(path)?.uids(&RowChoice::All)?)
 }
 
 #[cfg(test)]
