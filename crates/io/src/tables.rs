@@ -4,7 +4,7 @@ mod writer;
 
 pub use writer::TableWriter;
 
-use crate::{IoError, Location, Result, SourceFile, storage::ParquetSource};
+use crate::{IoError, Location, Result, SourceFile, storage::ParquetSource, uids::append_uids};
 use arrow::{
     array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array},
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef},
@@ -65,6 +65,7 @@ pub fn uid_texts(uids: impl ExactSizeIterator<Item = Uid>) -> ArrayRef {
     Arc::new(texts.finish())
 }
 
+/// A failed write inside the parquet library is a write error of ours again, so that its kind (disk full) and hint survive.
 fn parquet_error(path: &Path, source: ParquetError) -> IoError {
     match source {
         ParquetError::External(inner) => match inner.downcast::<std::io::Error>() {
@@ -254,22 +255,23 @@ impl TableReader {
     /// The uids of the column `uid`, in row order. Allocates 16 bytes a row.
     pub fn uids(&self, choice: &RowChoice) -> Result<Vec<Uid>> {
         let mut uids = Vec::new();
-        let first_row = match choice {
+        for batch in self.read(&["uid"], choice, 64 * 1024)? {
+            let (batch, read) = (batch?, uids.len());
+            let row_of = |at: usize| self.row_of(choice, read + at);
+            append_uids(batch.column(0), self.file.path(), row_of, &mut uids)?;
+        }
+        Ok(uids)
+    }
+
+    /// The row of the file that stands at a place among those chosen.
+    pub fn row_of(&self, choice: &RowChoice, place: usize) -> u64 {
+        let first = match choice {
             RowChoice::All => 0,
             RowChoice::Groups(groups) => self.group_rows().iter().take(groups.start).sum(),
             RowChoice::Rows(rows) => rows.start,
-            RowChoice::At(rows) => rows.first().copied().unwrap_or(0),
+            RowChoice::At(rows) => return rows.get(place).copied().unwrap_or(place as u64),
         };
-        for batch in self.read(&["uid"], choice, 64 * 1024)? {
-            let batch = batch?;
-            crate::uids::append_uids(
-                batch.column(0),
-                self.file.path(),
-                first_row + uids.len() as u64,
-                &mut uids,
-            )?;
-        }
-        Ok(uids)
+        first + place as u64
     }
 }
 

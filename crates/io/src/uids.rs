@@ -27,8 +27,13 @@ pub fn is_uid_type(kind: &DataType) -> bool {
 }
 
 /// Appends the uids of a column: 32 hexadecimal characters as text, or 16 (or 32 hexadecimal) bytes. A null or a text that is no uid is an
-/// error with its row; `first_row` is the row of the file that the column begins at.
-pub fn append_uids(column: &dyn Array, path: &Path, first_row: u64, uids: &mut Vec<Uid>) -> Result<()> {
+/// error with its row; `row_of` says which row of the file a place in the column is.
+pub fn append_uids(
+    column: &dyn Array,
+    path: &Path,
+    row_of: impl Fn(usize) -> u64,
+    uids: &mut Vec<Uid>,
+) -> Result<()> {
     let column: arrow::array::ArrayRef = match column.data_type() {
         DataType::Utf8 | DataType::Binary | DataType::FixedSizeBinary(16) => {
             arrow::array::make_array(column.to_data())
@@ -51,23 +56,28 @@ pub fn append_uids(column: &dyn Array, path: &Path, first_row: u64, uids: &mut V
         }
     };
     uids.reserve(column.len());
-    let mut push = |at: usize, bytes: Option<&[u8]>| -> Result<()> {
-        let row = first_row + at as u64;
-        let bytes = bytes.ok_or_else(|| IoError::NullUid { path: path.into(), row })?;
-        uids.push(uid_of(bytes).map_err(|source| IoError::BadUid { path: path.into(), row, source })?);
-        Ok(())
-    };
     // The type is looked at once, not at every row.
     match column.data_type() {
         DataType::Utf8 => {
-            let mut texts = column.as_string::<i32>().iter().enumerate();
-            texts.try_for_each(|(at, text)| push(at, text.map(str::as_bytes)))
+            append(column.as_string::<i32>().iter().map(|text| text.map(str::as_bytes)), path, row_of, uids)
         }
-        DataType::Binary => {
-            column.as_binary::<i32>().iter().enumerate().try_for_each(|(at, bytes)| push(at, bytes))
-        }
-        _ => column.as_fixed_size_binary().iter().enumerate().try_for_each(|(at, bytes)| push(at, bytes)),
+        DataType::Binary => append(column.as_binary::<i32>().iter(), path, row_of, uids),
+        _ => append(column.as_fixed_size_binary().iter(), path, row_of, uids),
     }
+}
+
+fn append<'a>(
+    column: impl Iterator<Item = Option<&'a [u8]>>,
+    path: &Path,
+    row_of: impl Fn(usize) -> u64,
+    uids: &mut Vec<Uid>,
+) -> Result<()> {
+    for (at, bytes) in column.enumerate() {
+        let bytes = bytes.ok_or_else(|| IoError::NullUid { path: path.into(), row: row_of(at) })?;
+        let bad = |source| IoError::BadUid { path: path.into(), row: row_of(at), source };
+        uids.push(uid_of(bytes).map_err(bad)?);
+    }
+    Ok(())
 }
 
 fn uid_of(bytes: &[u8]) -> std::result::Result<Uid, ParseUidError> {
@@ -99,7 +109,7 @@ mod tests {
         for column in columns {
             assert!(is_uid_type(column.data_type()), "{}", column.data_type());
             let mut found = vec![];
-            append_uids(&column, Path::new("x"), 0, &mut found).unwrap();
+            append_uids(&column, Path::new("x"), |at| at as u64, &mut found).unwrap();
             assert_eq!(found, uids, "{}", column.data_type());
         }
     }
@@ -107,14 +117,17 @@ mod tests {
     #[test]
     fn bad_and_null_uids_name_their_row() {
         let bad = StringArray::from(vec![Some("0123456789abcdef0123456789abcdef"), Some("12")]);
-        let error = append_uids(&bad, Path::new("x.parquet"), 40, &mut vec![]).unwrap_err();
+        let error = append_uids(&bad, Path::new("x.parquet"), |at| 40 + at as u64, &mut vec![]).unwrap_err();
         assert!(error.to_string().starts_with("x.parquet, row 41: '12'"), "{error}");
         let null = BinaryArray::from_opt_vec(vec![None]);
-        let error = append_uids(&null, Path::new("x.parquet"), 40, &mut vec![]).unwrap_err();
+        let error = append_uids(&null, Path::new("x.parquet"), |at| 40 + at as u64, &mut vec![]).unwrap_err();
         assert!(matches!(error, IoError::NullUid { row: 40, .. }));
         let numbers = arrow::array::Int32Array::from(vec![1]);
         assert!(
-            append_uids(&numbers, Path::new("x"), 0, &mut vec![]).unwrap_err().to_string().contains("Int32")
+            append_uids(&numbers, Path::new("x"), |at| at as u64, &mut vec![])
+                .unwrap_err()
+                .to_string()
+                .contains("Int32")
         );
     }
 }

@@ -2,8 +2,6 @@
 //!
 //! Cells are the regions nearest to one of several centroids, so between two of them runs a plane, and a pair across it is at least as far apart as
 //! either of its rows is from the plane. Rows of unit length with `x·y ≥ floor` are at most `√(2 − 2·floor)` apart.
-use crate::rows::dot;
-
 /// What the rounding of rows to unit length and of similarities to `f32` can add to a squared distance of rows.
 const SQUARE_MARGIN: f64 = 1e-5;
 /// What it can add to a difference of two similarities.
@@ -19,11 +17,10 @@ impl Reach {
         Self(((2.0 - 2.0 * f64::from(floor)).max(0.0) + SQUARE_MARGIN).sqrt())
     }
 
-    /// Whether a unit row whose nearest centroid is `own` may have such a similarity with a row whose nearest centroid is `other`. `gap` is how much
-    /// more similar it is to its own. False is proof: with `u = own − other`, the row has `x·u = gap` and the other one `y·u ≤ 0`, so
-    /// `gap ≤ (x − y)·u ≤ |x − y|·|u|`. True for a gap that is NaN. Panics if the centroids have different lengths.
-    pub fn crosses(self, gap: f32, own: &[f32], other: &[f32]) -> bool {
-        let between = (dot(own, own) + dot(other, other) - 2.0 * dot(own, other)).max(0.0).sqrt();
+    /// Whether a unit row may have such a similarity with a row of another cell, whose centroid is `between` away from its own
+    /// ([`crate::nearest::Finder::distance`]). `gap` is how much more similar it is to its own centroid. False is proof: with `u = own − other`, the row has
+    /// `x·u = gap` and the other one `y·u ≤ 0`, so `gap ≤ (x − y)·u ≤ |x − y|·|u|`. True for a gap that is NaN.
+    pub fn crosses(self, gap: f32, between: f64) -> bool {
         let is_beyond = f64::from(gap) > self.0 * between + GAP_MARGIN;
         !is_beyond
     }
@@ -33,15 +30,11 @@ impl Reach {
 mod tests {
     use super::*;
     use crate::{
-        nearest::nearest_many,
-        rows::similarity,
+        nearest::{Finder, nearest_many},
+        rows::{dot, row, similarity},
         testing::{DIMS, kinds, table},
     };
     use proptest::prelude::*;
-
-    fn row(rows: &[f32], dim: usize, index: usize) -> &[f32] {
-        &rows[index * dim..(index + 1) * dim]
-    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
@@ -58,11 +51,10 @@ mod tests {
             centroids[dim..2 * dim].iter_mut().for_each(|value| *value *= 0.5);
             let (mut cells, mut sims) = (vec![0; n * p], vec![0.0; n * p]);
             nearest_many(&rows, &centroids, dim, p, &mut cells, &mut sims);
-            let reach = Reach::of(floor);
+            let (reach, finder) = (Reach::of(floor), Finder::new(&centroids[..], dim, n));
             for x in 0..n {
                 let (own, other) = (cells[x * p], cells[x * p + 1]);
-                let (own_centroid, far) = (row(&centroids, dim, own as usize), row(&centroids, dim, other as usize));
-                if reach.crosses(sims[x * p] - sims[x * p + 1], own_centroid, far) {
+                if reach.crosses(sims[x * p] - sims[x * p + 1], finder.distance(own, other)) {
                     continue;
                 }
                 for y in (0..n).filter(|&y| cells[y * p] == other) {
@@ -77,15 +69,16 @@ mod tests {
 
     #[test]
     fn rows_deep_in_their_cell_stay_there_and_rows_at_the_border_do_not() {
-        let (own, other) = ([1.0, 0.0], [0.0, 1.0]);
-        let reach = Reach::of(0.95);
+        let finder = Finder::new(&[1.0, 0.0, 0.0, 1.0][..], 2, 1);
+        let (reach, between) = (Reach::of(0.95), finder.distance(0, 1));
+        assert_eq!(between, dot(&[1.0, -1.0], &[1.0, -1.0]).sqrt());
         let at = |degrees: f32| {
             let (sin, cos) = degrees.to_radians().sin_cos();
-            reach.crosses(cos - sin, &own, &other)
+            reach.crosses(cos - sin, between)
         };
         // arccos 0.95 is 18.2 degrees, and the border stands at 45.
         assert!(at(45.0) && at(30.0) && !at(20.0) && !at(0.0));
-        assert!(reach.crosses(f32::NAN, &own, &other));
-        assert!(Reach::of(-1.0).crosses(1.0, &own, &other), "any two rows have a similarity of -1 or more");
+        assert!(reach.crosses(f32::NAN, between));
+        assert!(Reach::of(-1.0).crosses(1.0, between), "any two rows have a similarity of -1 or more");
     }
 }

@@ -2,7 +2,7 @@
 use crate::{
     likeness::by_likeness,
     propose::{Codes, Kernel, LANES, Panels, Rows},
-    rows::row_count,
+    rows::{dot, row, row_count},
     scan::{Best, Glanced, Goal, Hunt, Largest, Several, Sources, TARGET_TILE, search_here},
     sketch::{Frame, Guess, Outlines, SketchBuffers},
 };
@@ -88,11 +88,16 @@ impl<'a> Finder<'a> {
         self.codes.len()
     }
 
-    /// The values of a centroid. Panics if there is none of that number.
-    pub fn centroid(&self, number: u32) -> &[f32] {
-        let place =
-            self.outlined.as_ref().map_or(number, |outlined| outlined.places[number as usize]) as usize;
-        &self.centroids[place * self.dim..(place + 1) * self.dim]
+    /// How far apart two centroids are, by their numbers. Panics if there are none of these.
+    pub fn distance(&self, a: u32, b: u32) -> f64 {
+        let place = |number: u32| match &self.outlined {
+            Some(outlined) => outlined.places[number as usize] as usize,
+            None => number as usize,
+        };
+        let (a, b) = (place(a), place(b));
+        let square = |place: usize| self.codes.of(&self.centroids).facts()[place].square;
+        let product = dot(row(&self.centroids, self.dim, a), row(&self.centroids, self.dim, b));
+        (square(a) + square(b) - 2.0 * product).max(0.0).sqrt()
     }
 
     /// [`Finder::find`] for tile after tile, in parallel.
@@ -288,8 +293,12 @@ mod tests {
                 finder.find(rows, p, labels, sims, &mut buffers);
             }
             assert_eq!((labels, sims), sorted(rows, centroids, dim, p));
-            let by_number = (0..finder.centroids() as u32).flat_map(|number| finder.centroid(number));
-            assert!(by_number.eq(centroids));
+            let (first, dim) = (row(centroids, dim, 0), dim);
+            for number in 0..finder.centroids() {
+                let other = row(centroids, dim, number);
+                let square = dot(first, first) + dot(other, other) - 2.0 * dot(first, other);
+                assert_eq!(finder.distance(0, number as u32).to_bits(), square.max(0.0).sqrt().to_bits());
+            }
         }
     }
 

@@ -164,6 +164,11 @@ impl RowSource for VecRows {
     }
 }
 
+/// One row of a slice of rows. Panics if there is none of that number.
+pub(crate) fn row(rows: &[f32], dim: usize, number: usize) -> &[f32] {
+    &rows[number * dim..(number + 1) * dim]
+}
+
 /// The number of rows in a slice. Panics where the slice is no whole number of rows: that is a bug of the caller.
 pub(crate) fn row_count<T>(rows: &[T], dim: usize) -> usize {
     assert!(dim > 0, "rows need at least one value each");

@@ -96,7 +96,8 @@ impl Fates {
             let text = |index: usize| batch.column(index).as_dictionary_opt::<Int32Type>().ok_or_else(wrong);
             let keep = batch.column(1).as_boolean_opt().ok_or_else(wrong)?;
             let copies = batch.column(4).as_primitive_opt::<UInt32Type>().ok_or_else(wrong)?;
-            append_uids(batch.column(0), path, fates.uids.len() as u64, &mut fates.uids)?;
+            let row_of = |at: usize| table.row_of(choice, fates.keep.len() + at);
+            append_uids(batch.column(0), path, row_of, &mut fates.uids)?;
             fates.keep.extend(keep.iter().map(|keep| keep == Some(true)));
             fates.copies.extend_from_slice(copies.values());
             fates.learn(text(2)?, text(3)?).ok_or_else(wrong)?;

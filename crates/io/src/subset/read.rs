@@ -113,7 +113,7 @@ fn table(file: &SourceFile) -> Result<impl Iterator<Item = Result<Uid>> + use<>>
             let Some(batch) = reader.next() else { return Ok(None) };
             let batch = batch.map_err(|source| IoError::Arrow { path: path.clone(), source })?;
             let mut uids = Vec::new();
-            append_uids(batch.column(0), &path, row, &mut uids)?;
+            append_uids(batch.column(0), &path, |at| row + at as u64, &mut uids)?;
             row += uids.len() as u64;
             piece = uids.into_iter();
         }

@@ -131,6 +131,31 @@ fn uids_as_text_take_hardly_more_than_their_bytes() {
 }
 
 #[test]
+fn a_bad_uid_is_named_by_its_row_however_rows_are_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let schema = Arc::new(Schema::new(vec![Field::new("uid", DataType::Utf8, false)]));
+    let mut writer = TableWriter::create(&path, schema).unwrap();
+    let text = |row: u32| if row == 140_000 { "nonsense".into() } else { format!("{row:032x}") };
+    writer
+        .write_columns(vec![Arc::new((0..150_000).map(|row| Some(text(row))).collect::<StringArray>())])
+        .unwrap();
+    writer.finish().unwrap();
+    let table = TableReader::open(&path).unwrap();
+    let choices = [
+        RowChoice::All,
+        RowChoice::Groups(1..2),
+        RowChoice::Rows(9..140_001),
+        RowChoice::At(vec![3, 70_000, 140_000]),
+    ];
+    for choice in choices {
+        let error = table.uids(&choice).unwrap_err().to_string();
+        assert!(error.contains("row 140000: 'nonsense'"), "{choice:?}: {error}");
+    }
+    assert_eq!(table.uids(&RowChoice::At(vec![139_999, 140_001])).unwrap(), [Uid(139_999), Uid(140_001)]);
+}
+
+#[test]
 fn unfinished_and_empty_tables_and_cut_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.parquet");

@@ -163,20 +163,17 @@ fn properties(path: &Path, schema: &SchemaRef) -> Result<WriterProperties> {
 fn column(properties: WriterPropertiesBuilder, name: &str, of: &DataType) -> WriterPropertiesBuilder {
     // A name is a path of one part, dots and all.
     let path = || vec![name.to_owned()].into();
-    let properties = match of {
-        // The least and the greatest text of many say nothing, and comparing all of them takes as long as encoding them.
-        DataType::Utf8 | DataType::Dictionary(..) => {
-            properties.set_column_statistics_enabled(path(), EnabledStatistics::None)
-        }
-        _ => properties,
+    let is_uid = name == "uid";
+    // The least and the greatest text or uid of many say nothing, and comparing all of them takes as long as encoding them.
+    let properties = match is_uid || matches!(of, DataType::Utf8 | DataType::Dictionary(..)) {
+        true => properties.set_column_statistics_enabled(path(), EnabledStatistics::None),
+        false => properties,
     };
-    if name != "uid" {
+    if !is_uid {
         return properties;
     }
     // No two are alike: looking each up in a dictionary takes longer than anything else here.
-    let properties = properties
-        .set_column_dictionary_enabled(path(), false)
-        .set_column_statistics_enabled(path(), EnabledStatistics::None);
+    let properties = properties.set_column_dictionary_enabled(path(), false);
     match *of == UID_TYPE {
         // 16 bytes as good as random.
         true => properties.set_column_compression(path(), Compression::UNCOMPRESSED),

@@ -10,7 +10,7 @@
 use crate::{
     likeness::by_likeness,
     propose::{Codes, LANES, Rows},
-    rows::{dot, row_count},
+    rows::{dot, row, row_count},
     scan::{Best, Candidate, Goal, Pairs, Sources, search},
 };
 use rayon::prelude::*;
@@ -94,10 +94,6 @@ impl Centroids {
             *sim = if found { state.best.sim } else { f32::NAN };
         }
     }
-}
-
-fn row(rows: &[f32], dim: usize, row: usize) -> &[f32] {
-    &rows[row * dim..(row + 1) * dim]
 }
 
 /// The largest distance between rows of the same place, rounded up.

@@ -231,7 +231,7 @@ impl NullaryFnOnce for Least<'_> {
 mod tests {
     use super::*;
     use crate::{
-        rows::{normalize, similarity},
+        rows::{normalize, row, similarity},
         testing::{Kind, in_pool, kinds, table},
     };
     use proptest::prelude::*;
@@ -241,10 +241,6 @@ mod tests {
         let mut rows = table(kind, n, dim, seed);
         normalize(&mut rows, dim);
         rows
-    }
-
-    fn row(rows: &[f32], dim: usize, row: usize) -> &[f32] {
-        &rows[row * dim..(row + 1) * dim]
     }
 
     /// The distances of the rows that have a direction to their nearest seed, added up.

@@ -2,15 +2,11 @@
 use super::*;
 use crate::{
     UnionFind, UnitRows,
-    rows::{SliceRows, similarity},
+    rows::{SliceRows, row, similarity},
     sketch::{Axes, SketchBuffers},
     testing::{DIMS, Kind, SIZES, Stored, Streamed, in_pool, kinds, table},
 };
 use proptest::prelude::*;
-
-fn row(rows: &[f32], dim: usize, i: usize) -> &[f32] {
-    &rows[i * dim..(i + 1) * dim]
-}
 
 fn all_pairs(rows: &[f32], dim: usize, visitor: Option<&[bool]>, mut see: impl FnMut(usize, usize, f32)) {
     for j in 0..rows.len() / dim {

@@ -7,6 +7,10 @@ const FEW: u32 = 48;
 /// Panels that must have passed before a screen is judged by what it spares.
 const TRIAL: u32 = 32;
 
+/// Sketches are asked as long as one answer in so many spares the rest, and halves of codes likewise: at 512 values a sketch is an eighth of a row's codes.
+const SKETCHES_PAY: u32 = 6;
+const HALVES_PAY: u32 = 4;
+
 /// What a screen has been good for in a tile: where rows are alike in all that it sees, as in a cell of copies, asking it costs more than it spares.
 #[derive(Default)]
 struct Payoff {
@@ -139,7 +143,7 @@ impl<'a, G: Goal> Tile<'a, G> {
             return;
         }
         if let Screens::Sketches(sketches) = self.screens
-            && self.sketches.pays(6)
+            && self.sketches.pays(SKETCHES_PAY)
         {
             passing.only(
                 sketches.masks(passing.panel, &sketches.group(passing.rows.map(|row| self.first + row))),
@@ -151,7 +155,7 @@ impl<'a, G: Goal> Tile<'a, G> {
             passing.only(outlines.masks(passing.panel, rows.map(|row| self.first + row), cuts));
             return;
         }
-        if passing.left() > FEW && self.halves.pays(4) {
+        if passing.left() > FEW && self.halves.pays(HALVES_PAY) {
             let lanes = self.panels.lanes(passing.panel);
             let words = passing.rows.map(|row| self.pairs.targets.words(self.first + row));
             let floor = |place: usize| lanes.half_floor(passing.facts[place], hunts[passing.rows[place]].cut);

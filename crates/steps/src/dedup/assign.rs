@@ -202,9 +202,9 @@ impl Dedup {
 /// Takes back the visits in which no pair could be found: of rows too far from the border for a similarity that is recorded.
 fn spare_visits(finder: &Finder<'_>, reach: Reach, probe: usize, cells: &mut [u32], sims: &[f32]) {
     for (cells, sims) in cells.chunks_exact_mut(probe).zip(sims.chunks_exact(probe)) {
-        let own = finder.centroid(cells[0]);
+        let own = cells[0];
         for (cell, sim) in cells.iter_mut().zip(sims).skip(1) {
-            if !reach.crosses(sims[0] - sim, own, finder.centroid(*cell)) {
+            if !reach.crosses(sims[0] - sim, finder.distance(own, *cell)) {
                 *cell = NO_VISIT;
             }
         }
